@@ -1,0 +1,1 @@
+"""THE LANGUAGE: frozen values that every room speaks. Imports nothing of ours."""

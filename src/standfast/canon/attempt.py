@@ -1,0 +1,40 @@
+"""The record of one upstream attempt, and how it ended."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from standfast.canon.failure import Failure
+from standfast.canon.usage import Usage
+
+
+class Outcome(StrEnum):
+    """How an attempt ended. `CANCELLED` says nothing about the upstream."""
+
+    SUCCESS = "success"
+    FAILURE = "failure"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One line of a request's trace. Times are seconds since the request arrived.
+
+    Attributes:
+        deployment: `provider/model`.
+        key: position of the upstream key in its pool; never the key itself.
+        outcome: success, failure or cancelled.
+        failure: what went wrong, None unless `outcome` is failure.
+        started: when the attempt was sent.
+        first_content: when the first content byte came, None if none came.
+        ended: when it was settled.
+        usage: tokens that the reply reported, None if it did not say.
+    """
+
+    deployment: str
+    key: int
+    outcome: Outcome
+    failure: Failure | None
+    started: float
+    first_content: float | None
+    ended: float
+    usage: Usage | None = None

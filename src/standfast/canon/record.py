@@ -1,0 +1,72 @@
+"""What listeners are told: the record of one finished request, and changes of state worth knowing."""
+
+from dataclasses import dataclass
+
+from standfast.canon.attempt import Attempt
+from standfast.canon.deployment import Operation
+from standfast.canon.instants import Wall
+from standfast.canon.usage import Usage
+
+
+@dataclass(frozen=True, slots=True)
+class RequestRecord:
+    """One finished request. Durations are seconds.
+
+    Attributes:
+        id: `req_...`, the value of x-standfast-request-id.
+        received: wall time when the request was complete.
+        caller: name of the client key; empty when the door is open.
+        model: what the client named (a configured name; anything else is `unknown`, so that labels stay bounded).
+        operation: chat, embeddings ...
+        stream: server-sent events were wanted.
+        status: HTTP status sent; 499 if the client went away first.
+        code: error code sent or logged; empty for success.
+        deployment: which one answered, empty if none did.
+        fallback: a target other than the first choice answered.
+        attempts: everything that was tried, in order.
+        first_token: until the first content byte went to the client; None if none did.
+        total: until the answer's last byte was handed to the wire.
+        upstream: time during which at least one attempt (its connection included) or a chosen wait was under way;
+            total minus this is the gateway's own overhead.
+        usage: tokens reported by the attempt that answered.
+        session, tags, priority: as the client gave them.
+    """
+
+    id: str
+    received: Wall
+    caller: str
+    model: str
+    operation: Operation
+    stream: bool
+    status: int
+    code: str
+    deployment: str
+    fallback: bool
+    attempts: tuple[Attempt, ...]
+    first_token: float | None
+    total: float
+    upstream: float
+    usage: Usage | None
+    session: str = ""
+    tags: tuple[str, ...] = ()
+    priority: int = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A state that changed.
+
+    Attributes:
+        subject: `breaker`, `cooldown` or `quarantine`.
+        name: `provider/model`, or `provider key 2` for keys.
+        before, after: states, for instance `closed` and `open`.
+        reason: why, in a few words, free of secrets.
+        until: seconds until it may change back by itself; None if unknown.
+    """
+
+    subject: str
+    name: str
+    before: str
+    after: str
+    reason: str
+    until: float | None = None

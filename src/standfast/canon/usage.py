@@ -1,0 +1,23 @@
+"""Tokens that one reply reports to have used."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Token counts in OpenAI's convention.
+
+    `cached` and `cache_written` are inside `prompt`, `reasoning` is inside `completion`; formats whose provider counts
+    them apart (Anthropic, Gemini) add them up while reading.
+    """
+
+    prompt: int = 0
+    completion: int = 0
+    cached: int = 0
+    cache_written: int = 0
+    reasoning: int = 0
+
+    @property
+    def total(self) -> int:
+        """Prompt and completion together."""
+        return self.prompt + self.completion

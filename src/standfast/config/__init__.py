@@ -1,0 +1,1 @@
+"""Configuration: schema (composes the rooms own settings), load, check, reload."""

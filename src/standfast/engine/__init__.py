@@ -1,0 +1,1 @@
+"""THE HANDS: they perform what the judgement decides."""

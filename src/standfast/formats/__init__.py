@@ -1,0 +1,1 @@
+"""ONE FILE = ONE WIRE FORMAT, both directions. The contract is `base.py`."""

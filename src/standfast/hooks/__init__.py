@@ -1,0 +1,1 @@
+"""ONE FILE = ONE LISTENER: metrics, access log."""

@@ -1,0 +1,25 @@
+"""The contract of a hook.
+
+A hook is told what happened, after it happened. It must return quickly (work belongs on its own thread); the engine
+unplugs one that raises and says so once. A broken hook never breaks a request.
+"""
+
+from typing import Protocol
+
+from standfast.canon.record import Change, RequestRecord
+
+
+class Hook(Protocol):
+    """One listener."""
+
+    def request_ended(self, record: RequestRecord) -> None:
+        """A request got its one outcome."""
+        ...
+
+    def changed(self, change: Change) -> None:
+        """A breaker, cooldown or quarantine changed state."""
+        ...
+
+    def close(self) -> None:
+        """Flush and release what is held; called once, last."""
+        ...

@@ -1,0 +1,1 @@
+"""Fault-injecting stand-in providers that speak the real wire formats: for the demo, drills and tests."""

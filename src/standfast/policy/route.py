@@ -1,0 +1,47 @@
+"""What a client may name, and where it can be served: the immutable half of routing."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from standfast.canon.deployment import Deployment
+from standfast.policy.retry import RetrySettings
+from standfast.policy.strategy import Strategy
+from standfast.policy.timeouts import TimeoutSettings
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Target:
+    """One line under a model's `targets`. Compared by identity.
+
+    Attributes:
+        deployment: where.
+        tier: 1 is tried first; strategies order within a tier.
+        weight: share among its tier, for strategies that use it.
+        params: request fields that this target sets, in its own wire format's names.
+        timeouts: the target's, defaults included.
+        reasoning: the upstream model is known to think before it speaks.
+    """
+
+    deployment: Deployment
+    tier: int = 1
+    weight: float = 1.0
+    params: Mapping[str, object] = field(default_factory=dict)
+    timeouts: TimeoutSettings = field(default_factory=TimeoutSettings)
+    reasoning: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Route:
+    """A model as clients name it.
+
+    Attributes:
+        model: the name.
+        targets: at least one, in the order written.
+        strategy: orders the targets of one tier.
+        retry: how hard to try.
+    """
+
+    model: str
+    targets: tuple[Target, ...]
+    strategy: Strategy
+    retry: RetrySettings

@@ -1,0 +1,76 @@
+"""How long to wait for what. Five limits, all first-class.
+
+connect and TLS are the connection's; `first_token` is the time until the first *content* (comments and pings do not
+count); `gap` is the silence between two pieces of content; `total` bounds the whole attempt.
+
+`first_token: auto` starts from a cautious constant and follows the target's own history once there is enough of it:
+max(floor, 3 x its p95). Streams and whole replies have histories of their own, because a whole reply's first byte
+comes after its last token: its wait is output length, not health.
+"""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from standfast.canon.instants import Monotonic
+from standfast.canon.settings import Seconds, Settings
+
+Positive = Annotated[Seconds, Field(gt=0)]
+
+AUTO_STREAM, AUTO_STREAM_FLOOR = 12.0, 5.0
+AUTO_WHOLE, AUTO_WHOLE_FLOOR = 60.0, 20.0  # the failure catalogue's 60 s for an answer without history
+AUTO_REASONING = 300.0  # providers document minutes of silence before reasoning models speak
+AUTO_FACTOR = 3.0
+
+
+class TimeoutSettings(Settings):
+    """Defaults for every target."""
+
+    connect: Positive = 3.0
+    tls: Positive = 5.0
+    first_token: Positive | Literal["auto"] = "auto"
+    gap: Positive = 30.0
+    total: Positive = 900.0
+
+
+class TimeoutOverrides(Settings):
+    """What a target sets for itself; absent means the default."""
+
+    connect: Positive | None = None
+    tls: Positive | None = None
+    first_token: Positive | Literal["auto"] | None = None
+    gap: Positive | None = None
+    total: Positive | None = None
+
+    def over(self, defaults: TimeoutSettings) -> TimeoutSettings:
+        """These overrides laid over the defaults."""
+        return defaults.model_copy(update=self.model_dump(exclude_none=True))
+
+
+@dataclass(frozen=True, slots=True)
+class Deadlines:
+    """The limits of one attempt, resolved.
+
+    Attributes:
+        connect, tls: seconds, for the connection.
+        first_content: instant by which content must have come.
+        gap: seconds of silence allowed after it.
+        end: instant by which the attempt must be over.
+    """
+
+    connect: float
+    tls: float
+    first_content: Monotonic
+    gap: float
+    end: Monotonic
+
+
+def first_token_limit(settings: TimeoutSettings, p95: float | None, *, stream: bool, reasoning: bool) -> float:
+    """Seconds to wait for the first content; `p95` is the target's own, None while it has too little history."""
+    if settings.first_token != "auto":
+        return settings.first_token
+    start, floor = (AUTO_STREAM, AUTO_STREAM_FLOOR) if stream else (AUTO_WHOLE, AUTO_WHOLE_FLOOR)
+    if reasoning:
+        start = AUTO_REASONING
+    return start if p95 is None else max(floor, AUTO_FACTOR * p95)

@@ -1,0 +1,1 @@
+"""ONE FILE = ONE PROVIDER: endpoint, auth, which format, quirks, how its errors classify. The contract is `base.py`."""

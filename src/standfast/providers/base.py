@@ -1,0 +1,109 @@
+"""The contract of a provider.
+
+A provider module offers `PROVIDER`, an instance of a class that satisfies `Provider`. Providers are pure and stateless;
+where a deployment is and which keys it has is configuration (`ProviderSettings`).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Protocol
+
+from pydantic import Field, SecretStr
+
+from standfast.canon.deployment import Operation
+from standfast.canon.failure import Failure
+from standfast.canon.instants import Wall
+from standfast.canon.settings import Settings
+
+CLASSIFIED_BODY_BYTES = 64 * 1024
+"""How much of an error body is read for classification."""
+
+
+class KeyLimits(Settings):
+    """What one upstream key may do; absent means unknown, not zero.
+
+    Attributes:
+        rpm: requests a minute.
+        tpm: tokens a minute.
+        concurrency: requests at the same time.
+    """
+
+    rpm: Annotated[int, Field(gt=0)] | None = None
+    tpm: Annotated[int, Field(gt=0)] | None = None
+    concurrency: Annotated[int, Field(gt=0)] | None = None
+
+
+class ProviderSettings(Settings):
+    """One entry under `providers:`.
+
+    Attributes:
+        type: the provider file; by default the entry's own name.
+        base_url: where it is served; by default the provider's public address. Plain `http` is for trusted networks.
+        keys: upstream keys, best from the environment (`${OPENAI_API_KEY}`); `none` for a server without keys.
+        limits: per key.
+        headers: fixed headers for every request, for instance `OpenAI-Organization`.
+        region: free text; deployments of one region may fail together.
+        ca_file: PEM bundle to trust instead of the system's.
+        proxy: reserved for an explicit egress proxy; the environment's proxies are never used.
+    """
+
+    type: str = ""
+    base_url: str = ""
+    keys: tuple[SecretStr, ...] = ()
+    limits: KeyLimits = KeyLimits()
+    headers: Mapping[str, str] = {}
+    region: str = ""
+    ca_file: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A complete HTTP answer that is not a success, or an in-band error.
+
+    Attributes:
+        status: HTTP status; 200 for an in-band error.
+        headers: lower-case names; values as they came.
+        body: at most `CLASSIFIED_BODY_BYTES`.
+        received: wall time at reception, to read dates.
+    """
+
+    status: int
+    headers: Sequence[tuple[bytes, bytes]]
+    body: bytes
+    received: Wall
+
+    def header(self, name: bytes) -> str | None:
+        """The first header of that (lower-case) name, or None."""
+        return next((value.decode("latin-1") for key, value in self.headers if key == name), None)
+
+
+class Provider(Protocol):
+    """One provider's wire habits.
+
+    Attributes:
+        name: the file's name.
+        base_url: the public address; empty if there is none and the configuration must give one.
+        key_variable: the environment variable that holds its key by custom, for instance `OPENAI_API_KEY`.
+        formats: which wire format each operation speaks; an operation that is missing is not offered.
+    """
+
+    name: str
+    base_url: str
+    key_variable: str
+    formats: Mapping[Operation, str]
+
+    def path(self, operation: Operation, model: str, *, stream: bool) -> str:
+        """Path and query to append to the base URL."""
+        ...
+
+    def headers(self, key: str) -> tuple[tuple[str, str], ...]:
+        """Headers of every request, authorization included; `key` may be empty."""
+        ...
+
+    def ping(self) -> str:
+        """Path of a free endpoint that shows that the provider answers (models list, health)."""
+        ...
+
+    def classify(self, answer: Answer) -> Failure:
+        """Which failure an answer is: one with an error status, or an in-band error (status 200)."""
+        ...
