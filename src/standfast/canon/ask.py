@@ -1,6 +1,6 @@
 """What the policy knows of a request. It never sees the request itself."""
 
-from dataclasses import dataclass, field
+import msgspec
 
 from standfast.canon.deployment import Operation
 from standfast.canon.instants import NEVER, Monotonic
@@ -8,8 +8,7 @@ from standfast.canon.instants import NEVER, Monotonic
 LOWEST_PRIORITY, DEFAULT_PRIORITY, HIGHEST_PRIORITY = 1, 3, 5
 
 
-@dataclass(frozen=True, slots=True)
-class Ask:
+class Ask(msgspec.Struct, frozen=True):
     """One client request, as the judgement sees it.
 
     Attributes:
@@ -40,4 +39,4 @@ class Ask:
     session: str = ""
     fallback: bool = True
     caller: str = ""
-    tags: tuple[str, ...] = field(default=())
+    tags: tuple[str, ...] = ()

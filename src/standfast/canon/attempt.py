@@ -1,7 +1,8 @@
 """The record of one upstream attempt, and how it ended."""
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+import msgspec
 
 from standfast.canon.failure import Failure
 from standfast.canon.usage import Usage
@@ -15,8 +16,7 @@ class Outcome(StrEnum):
     CANCELLED = "cancelled"
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
+class Attempt(msgspec.Struct, frozen=True):
     """One line of a request's trace. Times are seconds since the request arrived.
 
     Attributes:

@@ -1,6 +1,6 @@
 """What listeners are told: the record of one finished request, and changes of state worth knowing."""
 
-from dataclasses import dataclass
+import msgspec
 
 from standfast.canon.attempt import Attempt
 from standfast.canon.deployment import Operation
@@ -8,8 +8,7 @@ from standfast.canon.instants import Wall
 from standfast.canon.usage import Usage
 
 
-@dataclass(frozen=True, slots=True)
-class RequestRecord:
+class RequestRecord(msgspec.Struct, frozen=True):
     """One finished request. Durations are seconds.
 
     Attributes:
@@ -52,8 +51,7 @@ class RequestRecord:
     priority: int = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(msgspec.Struct, frozen=True):
     """A state that changed.
 
     Attributes:

@@ -1,10 +1,9 @@
 """Tokens that one reply reports to have used."""
 
-from dataclasses import dataclass
+import msgspec
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(msgspec.Struct, frozen=True):
     """Token counts in OpenAI's convention.
 
     `cached` and `cache_written` are inside `prompt`, `reasoning` is inside `completion`; formats whose provider counts

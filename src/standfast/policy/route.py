@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from standfast.canon.deployment import Deployment
+from standfast.canon.deployment import Deployment, Operation
 from standfast.policy.retry import RetrySettings
 from standfast.policy.strategy import Strategy
 from standfast.policy.timeouts import TimeoutSettings
@@ -19,6 +19,7 @@ class Target:
         weight: share among its tier, for strategies that use it.
         params: request fields that this target sets, in its own wire format's names.
         timeouts: the target's, defaults included.
+        operations: what its provider offers.
         reasoning: the upstream model is known to think before it speaks.
     """
 
@@ -27,6 +28,7 @@ class Target:
     weight: float = 1.0
     params: Mapping[str, object] = field(default_factory=dict)
     timeouts: TimeoutSettings = field(default_factory=TimeoutSettings)
+    operations: frozenset[Operation] = frozenset(Operation)
     reasoning: bool = False
 
 
@@ -39,9 +41,18 @@ class Route:
         targets: at least one, in the order written.
         strategy: orders the targets of one tier.
         retry: how hard to try.
+        rename: the reply's `model` field names what the client asked for, not who served.
+        tiers: the targets by tier, best tier first.
     """
 
     model: str
     targets: tuple[Target, ...]
     strategy: Strategy
     retry: RetrySettings
+    rename: bool = False
+    tiers: tuple[tuple[Target, ...], ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        numbers = sorted({target.tier for target in self.targets})
+        tiers = tuple(tuple(target for target in self.targets if target.tier == number) for number in numbers)
+        object.__setattr__(self, "tiers", tiers)

@@ -3,8 +3,9 @@
 Perform them in order. Only `Finish` and `Refuse` end a request; exactly one of them comes.
 """
 
-from dataclasses import dataclass
 from typing import TypeAlias
+
+import msgspec
 
 from standfast.canon.attempt import Attempt
 from standfast.canon.failure import Failure
@@ -14,8 +15,7 @@ from standfast.policy.route import Target
 from standfast.policy.timeouts import Deadlines
 
 
-@dataclass(frozen=True, slots=True)
-class Send:
+class Send(msgspec.Struct, frozen=True):
     """Start an attempt. Its end must be reported exactly once, with this permit."""
 
     target: Target
@@ -23,36 +23,31 @@ class Send:
     deadlines: Deadlines
 
 
-@dataclass(frozen=True, slots=True)
-class Sleep:
+class Sleep(msgspec.Struct, frozen=True):
     """Call `woke` at this instant (not before). At most one sleep is pending."""
 
     until: Monotonic
 
 
-@dataclass(frozen=True, slots=True)
-class Commit:
+class Commit(msgspec.Struct, frozen=True):
     """This attempt gives the answer: from now on its bytes go to the client."""
 
     permit: Permit
 
 
-@dataclass(frozen=True, slots=True)
-class Abandon:
+class Abandon(msgspec.Struct, frozen=True):
     """Stop this attempt now; it is settled already, report nothing."""
 
     permit: Permit
 
 
-@dataclass(frozen=True, slots=True)
-class Finish:
+class Finish(msgspec.Struct, frozen=True):
     """The answer is complete."""
 
     permit: Permit
 
 
-@dataclass(frozen=True, slots=True)
-class Refuse:
+class Refuse(msgspec.Struct, frozen=True):
     """No complete answer will come; tell the client (or nobody, if it is gone).
 
     Attributes:

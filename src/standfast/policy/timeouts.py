@@ -8,9 +8,10 @@ max(floor, 3 x its p95). Streams and whole replies have histories of their own, 
 comes after its last token: its wait is output length, not health.
 """
 
-from dataclasses import dataclass
+import re
 from typing import Annotated, Literal
 
+import msgspec
 from pydantic import Field
 
 from standfast.canon.instants import Monotonic
@@ -22,6 +23,9 @@ AUTO_STREAM, AUTO_STREAM_FLOOR = 12.0, 5.0
 AUTO_WHOLE, AUTO_WHOLE_FLOOR = 60.0, 20.0  # the failure catalogue's 60 s for an answer without history
 AUTO_REASONING = 300.0  # providers document minutes of silence before reasoning models speak
 AUTO_FACTOR = 3.0
+
+# Families that are known to think before they speak. A name that is missing here costs a failover too early, once.
+_THINKERS = re.compile(r"(^|[/-])(o[134]|gpt-5|r1|qwq|magistral)([.-]|$)|reason|think", re.IGNORECASE)
 
 
 class TimeoutSettings(Settings):
@@ -48,8 +52,7 @@ class TimeoutOverrides(Settings):
         return defaults.model_copy(update=self.model_dump(exclude_none=True))
 
 
-@dataclass(frozen=True, slots=True)
-class Deadlines:
+class Deadlines(msgspec.Struct, frozen=True):
     """The limits of one attempt, resolved.
 
     Attributes:
@@ -74,3 +77,8 @@ def first_token_limit(settings: TimeoutSettings, p95: float | None, *, stream: b
     if reasoning:
         start = AUTO_REASONING
     return start if p95 is None else max(floor, AUTO_FACTOR * p95)
+
+
+def thinks(model: str) -> bool:
+    """Is the first token of this upstream model known to take minutes?"""
+    return _THINKERS.search(model) is not None

@@ -1,0 +1,7 @@
+"""`python -m standfast.cli`."""
+
+import sys
+
+from standfast.cli import main
+
+sys.exit(main())

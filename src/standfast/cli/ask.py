@@ -1,0 +1,67 @@
+"""`standfast ask`."""
+
+import asyncio
+import sys
+
+from standfast.cli import OK
+from standfast.cli.output import print_json, say, write, write_part
+from standfast.cli.settings import ConfigFile, Json, configuration
+from standfast.config.environment import FALLBACK_MODEL
+from standfast.config.schema import Config
+from standfast.engine.gateway import Gateway
+from standfast.errors import InvalidRequest
+
+
+def ask(prompt: str, /, *, model: str | None = None, config: ConfigFile = None, as_json: Json = False) -> int:
+    """Ask a model; the answer goes to standard output.
+
+    Args:
+        prompt: the question; - reads it from standard input
+        model: a configured name or provider/model; without it `default`, else the first model
+        config: file; without it ./standfast.yaml or .toml, else the provider keys in the environment
+        as_json: print text, model, deployment and attempts as JSON
+    """
+    settings, _ = configuration(config)
+    text = sys.stdin.read() if prompt == "-" else prompt
+    if not text.strip():
+        raise InvalidRequest("There is nothing to ask; give a prompt.")
+    name = model or _usual_model(settings)
+    return asyncio.run(_whole(settings, name, text) if as_json else _streamed(settings, name, text))
+
+
+def _usual_model(config: Config) -> str:
+    return FALLBACK_MODEL if FALLBACK_MODEL in config.models else next(iter(config.models))
+
+
+async def _whole(config: Config, model: str, prompt: str) -> int:
+    async with Gateway(config) as gateway:
+        reply = await gateway.chat(model, [{"role": "user", "content": prompt}])
+    attempts = [
+        {
+            "deployment": attempt.deployment,
+            "outcome": attempt.outcome,
+            "failure": attempt.failure.kind if attempt.failure else None,
+            "milliseconds": round((attempt.ended - attempt.started) * 1000, 1),
+        }
+        for attempt in reply.attempts
+    ]
+    print_json(
+        {"ok": True, "text": reply.text, "model": reply.model, "deployment": reply.deployment, "attempts": attempts}
+    )
+    return OK
+
+
+async def _streamed(config: Config, model: str, prompt: str) -> int:
+    """As it comes; on a terminal the reader watches it grow."""
+    if sys.stderr.isatty():
+        say(f"[{model}]")
+    begun = False
+    async with Gateway(config) as gateway:
+        try:
+            async for piece in gateway.stream(model, [{"role": "user", "content": prompt}]):
+                begun = True
+                write_part(piece)
+        finally:
+            if begun:
+                write("")
+    return OK

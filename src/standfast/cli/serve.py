@@ -1,0 +1,51 @@
+"""`standfast serve`."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from standfast.cli import FAILED
+from standfast.cli.banner import announcer
+from standfast.cli.output import fail
+from standfast.cli.settings import ConfigFile, configuration, overrides
+from standfast.config.schema import Config
+
+if TYPE_CHECKING:
+    from standfast.server.run import Companion
+
+
+def serve(
+    *, config: ConfigFile = None, host: str | None = None, port: int | None = None, workers: int | None = None
+) -> int:
+    """Start the gateway.
+
+    Args:
+        config: file; without it ./standfast.yaml or .toml, else the provider keys in the environment
+        host: address to listen on, instead of server.host
+        port: instead of server.port; 0 takes a free one
+        workers: processes, instead of server.workers
+    """
+    settings, path = configuration(config, overrides(host, port, workers))
+    return open_door(settings, path, announcer(settings))
+
+
+def open_door(
+    config: Config, path: Path | None, announce: Callable[[str], None], companion: "Companion | None" = None
+) -> int:
+    """Serve until told to stop; a port that cannot be had is explained.
+
+    Args:
+        config: checked.
+        path: what SIGHUP reads.
+        announce: told the address when the port listens.
+        companion: started before and stopped after.
+    """
+    from standfast.server.run import serve as run  # noqa: PLC0415 - a wrong configuration is told without it
+
+    try:
+        return run(config, config_path=path, announce=announce, companion=companion)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        address = f"{config.server.host}:{config.server.port}"
+        fail(f"cannot serve on {address}: {reason}. Stop what uses it, or choose another with --port or --host.")
+        return FAILED

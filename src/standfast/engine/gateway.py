@@ -1,0 +1,259 @@
+"""The gateway as a library: everything that HTTP can do, without HTTP.
+
+The server is an embedder of this class like any other.
+"""
+
+import asyncio
+import os
+import random
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import msgspec
+
+from standfast import plugins
+from standfast.canon.ask import Ask
+from standfast.canon.deployment import Operation
+from standfast.canon.instants import Monotonic
+from standfast.clock import Clock, SystemClock
+from standfast.config.load import from_mapping, load
+from standfast.config.schema import Config
+from standfast.engine.assemble import Snapshot, assemble
+from standfast.engine.bus import Bus
+from standfast.engine.collector import Collector
+from standfast.engine.drive import Drive
+from standfast.engine.inquiry import NO_CONTROLS, Controls, Inquiry
+from standfast.engine.probes import TargetReport, ping
+from standfast.engine.reply import Reply, read_reply, stream_texts
+from standfast.engine.services import Services
+from standfast.formats.base import Format
+from standfast.hooks.base import Hook
+from standfast.http1.base import Downstream
+from standfast.http1.client import UpstreamClient
+from standfast.http1.wheel import Wheel
+from standfast.policy.exchange import Exchange
+from standfast.policy.retry import RetryBudget
+
+CHECK_TIMEOUT = 10.0
+BYTES_PER_TOKEN = 4  # the rule of thumb for English text; corrected by the reported usage afterwards
+
+Message = Mapping[str, object]
+
+
+class Gateway:
+    """Many models behind one door that stays open.
+
+    Use it inside a running event loop, as an async context manager::
+
+        async with Gateway.from_config("standfast.yaml") as gateway:
+            reply = await gateway.chat("gpt-4.1", [{"role": "user", "content": "hello"}])
+
+    Args:
+        config: a checked configuration.
+        hooks: listeners, told of every request and change of state.
+        clock: where time comes from.
+        rng: the only source of chance.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        hooks: Iterable[Hook] = (),
+        clock: Clock | None = None,
+        rng: random.Random | None = None,
+    ) -> None:
+        clock = clock or SystemClock()
+        upstream = config.server.upstream
+        retry = config.defaults.retry
+        self.snapshot: Snapshot = assemble(config)
+        self.services = Services(
+            clock=clock,
+            rng=rng or random.Random(),  # noqa: S311 - chance for balancing and jitter, not for secrets
+            wheel=Wheel(clock),
+            client=UpstreamClient(upstream, clock),
+            budget=RetryBudget(retry.budget, retry.budget_floor),
+            bus=Bus(hooks),
+            event_bytes=upstream.event_bytes,
+            reply_bytes=upstream.reply_bytes,
+            heartbeat=config.server.heartbeat,
+        )
+        self._chat: Format = plugins.load("formats", "openai_chat").FORMAT
+
+    @classmethod
+    def from_config(cls, source: str | Path | Mapping[str, object], *, hooks: Iterable[Hook] = ()) -> Self:
+        """A gateway from a YAML or TOML file, or from a mapping of the same shape.
+
+        Raises:
+            ConfigError: with every problem of the configuration.
+        """
+        if isinstance(source, Mapping):
+            return cls(from_mapping(source, os.environ), hooks=hooks)
+        return cls(load(Path(source), os.environ), hooks=hooks)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Cut off what is under way (with explicit errors), close all connections and hooks."""
+        self.cut_off()
+        self.services.wheel.close()
+        await self.services.client.close()
+        self.services.bus.close()
+
+    # requests
+
+    async def chat(
+        self, model: str, messages: Sequence[Message], *, controls: Controls = NO_CONTROLS, **params: object
+    ) -> Reply:
+        """Ask for a whole answer.
+
+        Args:
+            model: a configured name, or `provider/model`.
+            messages: as in OpenAI's API.
+            controls: session, tags, priority, deadline ...
+            params: further fields of OpenAI's API (`temperature`, `max_tokens` ...).
+
+        Raises:
+            InvalidRequest: the request cannot be understood, or no target can express it.
+            UnknownModel: no such model.
+            RequestFailed: no target gave an answer; has the attempts.
+        """
+        out = Collector()
+        drive = self._submit_chat({"model": model, "messages": messages, **params}, controls, out)
+        await out.whole()
+        return read_reply(out, drive)
+
+    async def stream(
+        self, model: str, messages: Sequence[Message], *, controls: Controls = NO_CONTROLS, **params: object
+    ) -> AsyncIterator[str]:
+        """Ask for an answer piece by piece: yields text as it comes.
+
+        Raises:
+            InvalidRequest, UnknownModel, RequestFailed: as `chat`, before the first piece.
+            BrokenStream: the answer broke off; what was yielded stands, it is not complete.
+        """
+        out = Collector()
+        drive = self._submit_chat({"model": model, "messages": messages, "stream": True, **params}, controls, out)
+        try:
+            async for text in stream_texts(out, drive, self._chat):
+                yield text
+        finally:
+            out.close()
+
+    def submit(self, inquiry: Inquiry, out: Downstream) -> Drive:
+        """Set a request off; its answer goes through `out`, now or later.
+
+        Raises:
+            UnknownModel: no such model; nothing was sent, `out` is untouched.
+        """
+        snapshot, services = self.snapshot, self.services
+        envelope, controls = inquiry.envelope, inquiry.controls
+        route = snapshot.route(envelope.model)
+        now = services.clock.now()
+        total = snapshot.config.defaults.timeouts.total
+        if controls.deadline is not None and controls.deadline < total:
+            total = controls.deadline
+        ask = Ask(
+            model=route.model,
+            stream=envelope.stream,
+            operation=inquiry.operation,
+            arrived=now,
+            deadline=Monotonic(now + total),
+            prompt_tokens=len(envelope.body) // BYTES_PER_TOKEN,
+            max_tokens=envelope.max_tokens,
+            reasoning=envelope.reasoning,
+            priority=controls.priority,
+            session=controls.session,
+            fallback=controls.fallback,
+            caller=inquiry.caller,
+            tags=controls.tags,
+        )
+        exchange = Exchange(ask, route, snapshot.fleet, services.budget, services.rng)
+        drive = Drive(services, snapshot, inquiry, exchange, out)
+        drive.start()
+        return drive
+
+    def _submit_chat(self, body: Mapping[str, object], controls: Controls, out: Collector) -> Drive:
+        envelope = self._chat.read(msgspec.json.encode(body))
+        drive = self.submit(Inquiry(self._chat, Operation.CHAT, envelope, controls), out)
+        out.attach(drive)
+        return drive
+
+    # life
+
+    def reload(self, config: Config) -> None:
+        """Serve new requests by this configuration; those under way keep the one they began with.
+
+        What was learnt about deployments and keys that are still there is kept. Server settings (host, port, limits of
+        the wire) need a restart.
+
+        Raises:
+            LookupError, ValueError: it cannot be put to work; the old one stays.
+        """
+        self.snapshot = assemble(config, self.snapshot)
+        self.services.heartbeat = config.server.heartbeat
+
+    def cut_off(self) -> None:
+        """End everything under way with an explicit error."""
+        for drive in list(self.services.active):
+            drive.cut_off()
+
+    @property
+    def in_flight(self) -> int:
+        """Requests under way."""
+        return len(self.services.active)
+
+    # health
+
+    def breaker_states(self) -> dict[str, str]:
+        """State of every breaker by `provider/model`."""
+        fleet, now = self.snapshot.fleet, self.services.clock.now()
+        return {deployment.name: fleet.breaker_state(deployment, now).value for deployment in fleet.deployments()}
+
+    def availability(self) -> dict[str, dict[str, float | None]]:
+        """For each configured model and each of its targets: seconds until it may be asked (0 now, None: unknown)."""
+        fleet, now = self.snapshot.fleet, self.services.clock.now()
+        report: dict[str, dict[str, float | None]] = {}
+        for name, route in self.snapshot.routes.items():
+            rows = report[name] = {}
+            for target in route.targets:
+                wait = fleet.available_at(target.deployment, now) - now
+                rows[target.deployment.name] = None if wait == float("inf") else wait
+        return report
+
+    async def check(self) -> list[TargetReport]:
+        """Ping the provider of every configured target, all at once."""
+        return [report async for report in self.checks()]
+
+    async def checks(self) -> AsyncIterator[TargetReport]:
+        """The same, each report as soon as it is there."""
+        snapshot = self.snapshot
+        deployments = list(dict.fromkeys(t.deployment for route in snapshot.routes.values() for t in route.targets))
+        states = self.breaker_states()
+
+        async def one(position: int) -> TargetReport:
+            deployment = deployments[position]
+            settings = snapshot.config.providers[deployment.provider]
+            services = self.services
+            failure, seconds = await ping(services.client, services.clock, deployment, settings, CHECK_TIMEOUT)
+            detail = "" if failure is None else f"{failure.kind.value}: {failure.detail}".rstrip(": ")
+            return TargetReport(
+                deployment.name, failure is None, states[deployment.name], round(seconds * 1000, 1), detail
+            )
+
+        tasks = [asyncio.create_task(one(position)) for position in range(len(deployments))]
+        try:
+            for next_done in asyncio.as_completed(tasks):
+                yield await next_done
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,70 @@
+"""From the judgement's refusal to the error that the client sees."""
+
+from standfast.canon.attempt import Attempt
+from standfast.canon.failure import Blame, FailureKind, SameTarget
+from standfast.errors import BrokenStream, RequestFailed, StandfastError
+from standfast.policy.steps import Refuse
+
+_TIMEOUTS = frozenset(
+    {
+        FailureKind.CONNECT_TIMEOUT,
+        FailureKind.FIRST_TOKEN_TIMEOUT,
+        FailureKind.STALLED,
+        FailureKind.DEADLINE_PASSED,
+    }
+)
+_OWN_STATUS = frozenset({FailureKind.RATE_LIMITED, FailureKind.MODEL_NOT_FOUND, FailureKind.CLIENT_CANCELLED})
+
+
+def refusal_error(refuse: Refuse, model: str) -> StandfastError:
+    """The error for a request that got no complete answer.
+
+    The client's own fault keeps its status (400, 413 ...). Time-outs are 504. A rate limit or a missing model is shown
+    as such only if every attempt ended with it. Everything else is 503: the gateway is well, its upstreams are not; an
+    upstream's 401 is never the client's 401.
+    """
+    failure, attempts = refuse.failure, refuse.attempts
+    if failure is None:
+        return RequestFailed(
+            f"No target of {model!r} can be asked now: all rest after failures or are at their limits."
+            " Retry after the time given, or add targets.",
+            attempts=attempts,
+            retry_after=refuse.retry_after,
+            status=503,
+            code="no_target_available",
+        )
+    meaning = failure.meaning
+    said = failure.detail or failure.kind.value.replace("_", " ")
+    if refuse.broken:
+        return BrokenStream(
+            f"The answer broke off and is not complete ({_where(attempts)}{said}). {meaning.advice}",
+            failure=failure,
+            attempts=attempts,
+        )
+    if meaning.blame is Blame.NOBODY:
+        status = meaning.status
+        if failure.kind is FailureKind.INVALID_REQUEST and 400 <= failure.status < 500:
+            status = failure.status
+        return RequestFailed(f"{said} {meaning.advice}".strip(), failure=failure, attempts=attempts, status=status)
+    same = all(attempt.failure is not None and attempt.failure.kind is failure.kind for attempt in attempts)
+    status = 503
+    if failure.kind in _TIMEOUTS:
+        status = 504
+    elif failure.kind in _OWN_STATUS and same:
+        status = meaning.status
+    retry_after = refuse.retry_after
+    if retry_after is not None and meaning.same_target is not SameTarget.NEVER:
+        retry_after = max(retry_after, 1.0)
+    count = len(attempts)
+    return RequestFailed(
+        f"{count} attempt{'s' if count != 1 else ''} for {model!r} failed; the last one: {_where(attempts)}{said}."
+        f" {meaning.advice}",
+        failure=failure,
+        attempts=attempts,
+        retry_after=retry_after,
+        status=status,
+    )
+
+
+def _where(attempts: tuple[Attempt, ...]) -> str:
+    return f"{attempts[-1].deployment}: " if attempts else ""

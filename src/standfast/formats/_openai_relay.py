@@ -1,0 +1,151 @@
+"""A stream from an OpenAI upstream to an OpenAI client, event by event and byte for byte.
+
+The hot path of the gateway. Once content flows, a slice that consists of whole `data: {...}` events is only scanned by
+msgspec for what would change the state (a finish, usage, an error, a new choice) and is passed on as the same object.
+Scanning costs less than byte searches would (0.4 us for 300 bytes) and finds broken JSON too.
+
+Which chunk means what:
+
+* content: text, tool call, function call, refusal, reasoning or audio that is not empty, in any choice.
+* `choices: []` with usage: for the client only if it asked (`include_usage`); without usage (Azure's prompt filter
+  results) it is passed on.
+* With several choices each one finishes for itself. A chunk that only finishes a choice is held to the end, the
+  others flow on. `finishing` means that all choices seen so far have finished.
+* After that, content of those choices is late and dropped; the next new choice (`n` > 1, sent one after the other)
+  opens the stream again.
+* `[DONE]` completes only a stream that is finishing. Missing, it is supplied by `close`.
+"""
+
+from typing import Final
+
+import msgspec
+
+from standfast.formats._openai_reply import Body, Choice, failed, read_body
+from standfast.formats._openai_wire import FAILED, interrupted, usage_of
+from standfast.formats._relay import HoldingRelay
+from standfast.framing import sse
+
+_DONE: Final = b"data: [DONE]\n\n"
+_OPEN, _SEPARATOR, _END = b"data: {", b"\n\ndata: {", b"}\n\n"
+_FIELD = len(b"data: ")
+
+
+class _QuickChoice(msgspec.Struct, gc=False):
+    index: int = 0
+    finish_reason: str | None = None
+
+
+class _Quick(msgspec.Struct, gc=False):
+    choices: tuple[_QuickChoice] | None = None  # exactly one, else the slow path decides
+    usage: msgspec.Raw | None = None
+    error: object = None
+
+
+_quick = msgspec.json.Decoder(_Quick).decode
+_quick_lines = msgspec.json.Decoder(_Quick).decode_lines
+
+
+class OpenAIRelay(HoldingRelay):
+    """See the module."""
+
+    __slots__ = ("_fast", "_finished", "_include_usage", "_unfinished")
+
+    def __init__(self, *, include_usage: bool, max_event_bytes: int) -> None:
+        super().__init__(max_event_bytes)
+        self._include_usage = include_usage
+        self._unfinished: set[int] = set()
+        self._finished: set[int] = set()
+        self._fast = False  # content flows and no part of an event is held
+
+    def feed(self, data: bytes) -> bytes:
+        """Take upstream body bytes; return what may go to the client now."""
+        if self._fast and self._plain(data):
+            return data
+        out = super().feed(data)
+        self._fast = self.content and not self.finishing and not self._over and not self._decoder.pending
+        return out
+
+    def _plain(self, data: bytes) -> bool:
+        """The slice is whole events with LF line ends, none of which changes the state."""
+        if not (data.startswith(_OPEN) and data.endswith(_END)) or b"\r" in data or len(data) > self._limit:
+            return False
+        newlines = data.count(b"\n")
+        try:
+            if newlines == 2:  # noqa: PLR2004 - one event
+                return self._unremarkable(_quick(data[_FIELD:]))
+            if newlines != 2 * data.count(_SEPARATOR) + 2:
+                return False
+            return all(map(self._unremarkable, _quick_lines(data[_FIELD:].replace(b"\n\ndata: ", b"\n"))))
+        except (ValueError, RecursionError):
+            return False  # the slow path reads with forbearance
+
+    def _unremarkable(self, chunk: _Quick) -> bool:
+        """One choice that goes on, and nothing else."""
+        if chunk.choices is None or chunk.usage is not None or chunk.error is not None:
+            return False
+        choice = chunk.choices[0]
+        return choice.finish_reason is None and choice.index in self._unfinished
+
+    def _take(self, event: sse.Event) -> None:
+        data = event.data
+        if not data:
+            return
+        if data.startswith(b"[DONE]"):
+            if self.finishing:
+                self._release(event.raw)
+            else:
+                self.malformed = "ended without finish_reason"
+            return
+        try:
+            chunk = read_body(data)
+        except ValueError as error:
+            self.malformed = f"an event is {error}"
+            return
+        if failed(chunk) or (event.name == "error" and not chunk.choices):
+            self.error = data
+        elif event.bare:
+            self.malformed = "JSON in place of server-sent events"
+        else:
+            self._chunk(chunk, event.raw)
+
+    def _chunk(self, chunk: Body, raw: bytes) -> None:
+        if chunk.usage is not None:
+            self.usage = usage_of(chunk.usage)
+        if chunk.choices:
+            self._choices(chunk.choices, raw, has_usage=chunk.usage is not None)
+        elif chunk.usage is None or self._include_usage:
+            self._pass(raw)
+
+    def _choices(self, choices: list[Choice], raw: bytes, *, has_usage: bool) -> None:
+        content = finished = went_on = False
+        for choice in choices:
+            reason = choice.finish_reason
+            if choice.index in self._finished or (self.finishing and choice.index != len(self._finished)):
+                continue
+            if reason in FAILED:
+                self.error = interrupted(reason or "")
+                return
+            content = content or choice.has_content
+            if reason:
+                finished = True
+                self._finished.add(choice.index)
+                self._unfinished.discard(choice.index)
+            else:
+                went_on = True
+                self._unfinished.add(choice.index)
+        if not (finished or went_on):
+            silent = not any(choice.has_content or choice.finish_reason for choice in choices)
+            if has_usage and self._include_usage and silent:
+                self._hold(raw)  # OpenRouter's usage chunk: a choice with an empty delta, after the finish
+            return
+        self.finishing = not self._unfinished
+        if content and not self.content:
+            self._begin()
+        if finished and not went_on:
+            self._hold(raw)
+        else:
+            self._pass(raw)
+
+    def _ended(self) -> None:
+        if self.finishing:
+            self._release(_DONE)

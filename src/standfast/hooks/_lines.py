@@ -1,0 +1,109 @@
+"""One line for one record: JSON for machines, text for people. Pure; redaction comes after."""
+
+import json
+from datetime import UTC, datetime
+
+import msgspec
+
+from standfast.canon.attempt import Attempt
+from standfast.canon.failure import Blame
+from standfast.canon.record import Change, RequestRecord
+
+_encode = msgspec.json.Encoder().encode
+
+
+def json_line(event: RequestRecord | Change, seen: float) -> str:
+    """One JSON object. `seen` is Unix time, for a change (a request brings its own)."""
+    value = _request(event) if isinstance(event, RequestRecord) else _change(event, seen)
+    try:
+        return _encode(value).decode()
+    except (UnicodeEncodeError, ValueError):  # a lone surrogate; the slower encoder escapes it
+        return json.dumps(value)
+
+
+def text_line(event: RequestRecord | Change, seen: float) -> str:
+    """One short line for a terminal."""
+    if isinstance(event, Change):
+        until = "" if event.until is None else f" for {event.until:.3g} s"
+        return f"{_time(seen)} {event.subject} {event.name}: {event.before} -> {event.after}{until} ({event.reason})"
+    parts = [_time(event.received), str(event.status), event.model, f"-> {event.deployment or '-'}"]
+    parts.append(f"{event.total * 1e3:.0f} ms")
+    if event.first_token is not None:
+        parts.append(f"(first {event.first_token * 1e3:.0f} ms)")
+    if event.usage is not None:
+        parts.append(f"{event.usage.prompt}+{event.usage.completion} tokens")
+    parts += [event.code] if event.code else []
+    parts += ["fallback"] if event.fallback else []
+    failed = (f"{each.deployment} {each.failure.kind}" for each in event.attempts if each.failure is not None)
+    parts += [f"[{each}]" for each in failed]
+    parts += [event.caller] if event.caller else []
+    return " ".join((*parts, event.id))
+
+
+def _request(record: RequestRecord) -> dict[str, object]:
+    usage = record.usage
+    return {
+        "event": "request",
+        "id": record.id,
+        "time": _time(record.received),
+        "caller": record.caller,
+        "model": record.model,
+        "operation": record.operation,
+        "deployment": record.deployment,
+        "status": record.status,
+        "code": record.code,
+        "stream": record.stream,
+        "fallback": record.fallback,
+        "attempts": [_attempt(each) for each in record.attempts],
+        "first_token_ms": _milliseconds(record.first_token),
+        "total_ms": _milliseconds(record.total),
+        "overhead_ms": _milliseconds(max(0.0, record.total - record.upstream)),
+        "usage": None
+        if usage is None
+        else {
+            "prompt": usage.prompt,
+            "completion": usage.completion,
+            "cached": usage.cached,
+            "cache_written": usage.cache_written,
+            "reasoning": usage.reasoning,
+        },
+        "session": record.session,
+        "tags": record.tags,
+        "priority": record.priority,
+    }
+
+
+def _attempt(attempt: Attempt) -> dict[str, object]:
+    """One try. The detail is left out for the client's own faults: it quotes the upstream, which may quote a prompt."""
+    failure = attempt.failure
+    line: dict[str, object] = {
+        "target": attempt.deployment,
+        "outcome": attempt.outcome,
+        "kind": None if failure is None else failure.kind,
+        "ms": _milliseconds(attempt.ended - attempt.started),
+    }
+    if failure is not None and failure.meaning.blame is not Blame.NOBODY:
+        line["detail"] = failure.detail
+    return line
+
+
+def _change(change: Change, seen: float) -> dict[str, object]:
+    return {
+        "event": "change",
+        "time": _time(seen),
+        "subject": change.subject,
+        "name": change.name,
+        "before": change.before,
+        "after": change.after,
+        "reason": change.reason,
+        "until_s": change.until,
+    }
+
+
+def _milliseconds(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds * 1e3, 3)
+
+
+def _time(wall: float) -> str:
+    """RFC 3339 in UTC with milliseconds."""
+    return datetime.fromtimestamp(wall, UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"

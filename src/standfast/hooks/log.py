@@ -1,0 +1,142 @@
+"""The access log: one line for each request and each change of state, written off the hot path.
+
+`request_ended` only appends to a bounded queue. A thread of its own builds, redacts and writes the lines in batches,
+so that a slow or broken sink (a full pipe, a full disk) never blocks a request: the queue then drops its oldest and
+counts what it dropped.
+"""
+
+import threading
+from collections import deque
+from pathlib import Path
+from typing import Literal, TextIO
+
+from standfast.canon.record import Change, RequestRecord
+from standfast.clock import Clock, SystemClock
+from standfast.hooks._lines import json_line, text_line
+from standfast.hooks._sink import TornError, open_sink
+from standfast.redact import Redactor
+
+CAPACITY = 10_000
+"""Records that may wait: about a second at full speed, some 20 MB at most."""
+
+PERIOD = 0.1
+"""Seconds between two batches."""
+
+BATCH = 256
+"""Lines in one write."""
+
+CLOSE_WITHIN = 2.0
+"""Seconds that `close` waits for a slow sink."""
+
+
+class LogHook:
+    """See `hooks.base.Hook`.
+
+    Args:
+        target: an open text stream, or the path of a file (appended to; `-` is standard error).
+        redactor: the choke point through which every line goes.
+        capacity: records that may wait; beyond it the oldest is dropped.
+        format: `json` for machines, `text` for people.
+        clock: gives changes their time.
+
+    Raises:
+        OSError: the file cannot be opened.
+    """
+
+    def __init__(
+        self,
+        target: TextIO | Path | str,
+        redactor: Redactor,
+        *,
+        capacity: int = CAPACITY,
+        format: Literal["json", "text"] = "json",  # noqa: A002 - the configuration's word
+        clock: Clock | None = None,
+    ) -> None:
+        self._sink = open_sink(target)
+        self._redactor = redactor
+        self._clock = clock or SystemClock()
+        self._line = json_line if format == "json" else text_line
+        self._capacity = capacity
+        self._queue: deque[tuple[RequestRecord | Change, float]] = deque(maxlen=capacity)
+        self._overflowed = 0  # written by the caller's thread alone
+        self._lost = 0  # written by the writer's thread alone
+        self._torn = False
+        self._closed = False
+        self._wake = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="standfast-log", daemon=True)
+        self._thread.start()
+
+    @property
+    def dropped(self) -> int:
+        """Lines that were not written: the queue was full, the sink was broken, or it was too late."""
+        return self._overflowed + self._lost
+
+    def request_ended(self, record: RequestRecord) -> None:
+        """Queue one line."""
+        if self._closed or len(self._queue) == self._capacity:
+            self._overflowed += 1
+            if self._closed:
+                return
+        self._queue.append((record, 0.0))
+
+    def changed(self, change: Change) -> None:
+        """Queue one line."""
+        if self._closed or len(self._queue) == self._capacity:
+            self._overflowed += 1
+            if self._closed:
+                return
+        self._queue.append((change, self._clock.wall()))
+
+    def close(self) -> None:
+        """Write what waits, for at most two seconds; what is then left is counted as dropped."""
+        if self._closed:
+            return
+        self._closed = True
+        self._wake.set()
+        self._thread.join(CLOSE_WITHIN)
+        if self._thread.is_alive():  # it hangs in the sink and may never return; the sink stays open for it
+            self._overflowed += len(self._queue)
+            self._queue.clear()
+        else:
+            self._sink.close()
+
+    def _run(self) -> None:
+        while not self._wake.wait(PERIOD):
+            self._drain()
+        self._drain()
+
+    def _drain(self) -> None:
+        while batch := self._batch():
+            lines = [line for event, seen in batch if (line := self._build(event, seen)) is not None]
+            self._lost += len(batch) - len(lines)
+            if lines:
+                self._write(lines)
+
+    def _batch(self) -> list[tuple[RequestRecord | Change, float]]:
+        queue = self._queue
+        batch: list[tuple[RequestRecord | Change, float]] = []
+        try:
+            while len(batch) < BATCH:
+                batch.append(queue.popleft())
+        except IndexError:
+            pass
+        return batch
+
+    def _build(self, event: RequestRecord | Change, seen: float) -> str | None:
+        """The line, redacted; None if the record cannot be told (an absurd time, for instance)."""
+        try:
+            return self._redactor.text(self._line(event, seen))
+        except (ValueError, TypeError, OverflowError, OSError):
+            return None
+
+    def _write(self, lines: list[str]) -> None:
+        data = ("\n".join(lines) + "\n").encode("utf-8", "replace")
+        try:
+            self._sink.write(b"\n" + data if self._torn else data)
+        except TornError:
+            self._torn = True
+            self._lost += len(lines)
+        except (OSError, ValueError):  # ValueError: the stream was closed under us
+            self._lost += len(lines)
+        else:
+            self._torn = False

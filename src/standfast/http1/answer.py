@@ -1,0 +1,188 @@
+"""The client's side of one request: turns an answer into bytes.
+
+Rules:
+    - A whole answer is one write; so is each chunk of a streamed one, and its head leaves with its first chunk.
+    - A stream is chunked in HTTP/1.1 and ends with the connection in HTTP/1.0.
+    - An `Answer` that has ended does nothing: its connection may already serve the next request.
+"""
+
+import asyncio
+from http import HTTPStatus
+from typing import Protocol
+
+from standfast.http1.serving import Serving
+
+STATUS_LINES = {status.value: b"HTTP/1.1 %d %b\r\n" % (status.value, status.phrase.encode()) for status in HTTPStatus}
+_PROBE = b"HTTP/1.1 "
+"""What every answer begins with."""
+CLOSE = b"connection: close\r\n"
+_KEEP = b"connection: keep-alive\r\n"
+_NO_CONTENT = frozenset((204, 304))
+
+
+class Owner(Protocol):
+    """The connection, as its answer sees it.
+
+    Attributes:
+        keep: the connection serves on after this answer.
+        write_paused: the client reads too slowly.
+        backlog: bytes that wait for it since then.
+    """
+
+    keep: bool
+    write_paused: bool
+    backlog: int
+
+    def answered(self) -> None:
+        """The answer is written."""
+        ...
+
+    def cut(self) -> None:
+        """The answer is broken: close without a proper end."""
+        ...
+
+
+def whole(serving: Serving, status: int, headers: bytes, body: bytes, connection: bytes) -> bytes:
+    """An answer with its body; `connection` is a header line or empty."""
+    line = STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status
+    if status in _NO_CONTENT:
+        return b"".join((line, headers, serving.date_line(), connection, b"\r\n"))
+    return b"%b%b%b%bcontent-length: %d\r\n\r\n%b" % (line, headers, serving.date_line(), connection, len(body), body)
+
+
+class Answer:
+    """Implements `base.Downstream` for one request.
+
+    Args:
+        owner: the connection.
+        transport: where the bytes go.
+        serving: for the date.
+        newer: the client speaks HTTP/1.1.
+        bare: the answer to a HEAD request: headers only.
+    """
+
+    __slots__ = ("_bare", "_begun", "_chunked", "_head", "_newer", "_owner", "_probed", "_serving", "_transport")
+
+    def __init__(
+        self, owner: Owner, transport: asyncio.Transport, serving: Serving, *, newer: bool, bare: bool = False
+    ) -> None:
+        self._owner: Owner | None = owner
+        self._transport = transport
+        self._serving = serving
+        self._newer = newer
+        self._bare = bare
+        self._chunked = False
+        self._head = b""
+        self._begun: tuple[int, bytes] | None = None
+        self._probed = 0
+
+    @property
+    def started(self) -> bool:
+        """Bytes of this answer have left that no other answer can follow."""
+        return bool(self._head)
+
+    def reply(self, status: int, headers: bytes, body: bytes) -> None:
+        """See `base.Downstream.reply`; also replaces a begun answer of which nothing has left yet.
+
+        Raises:
+            RuntimeError: a part of another answer has been written.
+        """
+        owner = self._owner
+        if owner is None:
+            return
+        if self._head:
+            raise RuntimeError("a part of another answer has been written")
+        data = whole(self._serving, status, headers, body, self._connection(owner))
+        if self._bare:
+            data = data[: data.index(b"\r\n\r\n") + 4]
+        self._owner = None
+        self._transport.write(data[self._probed :] if self._probed else data)
+        owner.answered()
+
+    def begin(self, status: int, headers: bytes) -> None:
+        """See `base.Downstream.begin`."""
+        self._begun = (status, headers)
+
+    def write(self, data: bytes) -> None:
+        """See `base.Downstream.write`.
+
+        Raises:
+            RuntimeError: `begin` was not called.
+        """
+        owner = self._owner
+        if owner is None or not data:
+            return
+        if self._head:
+            if self._chunked:
+                data = b"%x\r\n%b\r\n" % (len(data), data)
+            elif self._bare:
+                return
+        else:
+            data = self._first(owner, data)
+        self._transport.write(data)
+        if owner.write_paused:
+            owner.backlog += len(data)
+
+    def end(self) -> None:
+        """See `base.Downstream.end`."""
+        owner = self._owner
+        if owner is None:
+            return
+        if not self._head:
+            status, headers = self._begun or (500, b"")
+            self.reply(status, headers, b"")
+            return
+        self._owner = None
+        if self._chunked:
+            self._transport.write(b"0\r\n\r\n")
+        owner.answered()
+
+    def abort(self) -> None:
+        """See `base.Downstream.abort`."""
+        owner = self._owner
+        if owner is not None:
+            self._owner = None
+            owner.cut()
+
+    def detach(self) -> None:
+        """The connection is gone or taken away; from now on nothing happens here."""
+        self._owner = None
+
+    def probe(self) -> None:
+        """Send bytes that the client gets in any case, so that its machine objects if nobody is there any more.
+
+        The beginning of the status line; in a chunked stream a leading zero of the next chunk's size.
+        """
+        if self._owner is None:
+            return
+        if not self._head and not self._probed:
+            self._probed = len(_PROBE)
+            self._transport.write(_PROBE)
+        elif self._chunked:
+            self._transport.write(b"0")
+
+    def _connection(self, owner: Owner) -> bytes:
+        if owner.keep:
+            return b"" if self._newer else _KEEP
+        return CLOSE
+
+    def _first(self, owner: Owner, data: bytes) -> bytes:
+        """The head and the first chunk, with the parts of it that are not to be sent left out."""
+        if self._begun is None:
+            raise RuntimeError("begin comes before write")
+        status, headers = self._begun
+        line = STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status
+        content = not self._bare and status not in _NO_CONTENT
+        self._bare = not content
+        self._chunked = content and self._newer
+        if content and not self._newer:
+            owner.keep = False
+        coding = b"transfer-encoding: chunked\r\n" if self._chunked else b""
+        self._head = b"".join((line, headers, self._serving.date_line(), coding, self._connection(owner), b"\r\n"))
+        if self._chunked:
+            data = b"%b%x\r\n%b\r\n" % (self._head, len(data), data)
+        elif content:
+            data = self._head + data
+        else:
+            data = self._head
+        return data[self._probed :] if self._probed else data

@@ -1,0 +1,212 @@
+"""A new upstream connection: name, TCP (happy eyeballs, RFC 8305), TLS.
+
+`loop.create_connection(..., happy_eyeballs_delay=...)` would not do: it resolves by itself, so no resolver could be
+injected and no last good answer kept, and uvloop's has no such argument. The race is therefore ours, on
+`loop.sock_connect`; the connected socket is then given to `create_connection`, which makes the transport.
+
+The request is written only after the handshake has verified the peer, so no key ever reaches a stranger (A5). The
+environment's proxies are not looked at (A12). Errors of the socket, resolver and TLS libraries end here: `translate`
+turns them into the house's failures.
+"""
+
+import asyncio
+import socket
+import ssl
+from collections import deque
+from collections.abc import Callable, Sequence
+from itertools import chain, zip_longest
+
+from standfast.canon.failure import Failure, FailureKind
+from standfast.http1.base import Origin
+from standfast.http1.resolve import Address, Resolver, SystemResolver, literal
+
+__all__ = ["STAGGER", "Address", "DialError", "Dialer", "Resolver", "SystemResolver", "translate"]
+
+STAGGER = 0.25
+"""Seconds until the next address is tried beside the one under way (RFC 8305, section 5, recommends 250 ms)."""
+
+
+class DialError(Exception):
+    """There is no connection. `failure` says why; its `sent` is False."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.detail)
+        self.failure = failure
+
+
+def translate(error: Exception, origin: Origin) -> Failure:
+    """The failure that a foreign exception means. The one place where they are translated."""
+    kind = FailureKind.CONNECT_FAILED
+    match error:
+        case TimeoutError():
+            kind = FailureKind.CONNECT_TIMEOUT
+            reason = str(error) or "connect timed out"
+        case ssl.SSLCertVerificationError():
+            reason = f"certificate refused: {error.verify_message}"
+        case ssl.SSLError():
+            reason = f"TLS handshake failed: {(error.reason or 'protocol error').lower().replace('_', ' ')}"
+        case socket.gaierror():
+            reason = f"name not resolved: {error.strerror}"
+        case UnicodeError():
+            reason = "name not resolved: not a host name"
+        case OSError():
+            reason = (error.strerror or str(error) or type(error).__name__).lower()
+        case _:
+            reason = type(error).__name__
+    return Failure(kind, f"{origin.host}:{origin.port}: {reason}", sent=False)
+
+
+_FOREIGN = (OSError, UnicodeError)  # gaierror, TimeoutError and the ssl errors are OSErrors
+
+
+class Dialer:
+    """Opens connections; keeps one TLS context per CA bundle (building one takes tens of milliseconds).
+
+    Args:
+        resolver: asked for names; literal addresses skip it.
+    """
+
+    def __init__(self, resolver: Resolver) -> None:
+        self._resolver = resolver
+        self._contexts: dict[str, ssl.SSLContext] = {}
+
+    async def dial(
+        self,
+        origin: Origin,
+        factory: Callable[[], asyncio.Protocol],
+        *,
+        connect_timeout: float,
+        tls_timeout: float,
+    ) -> asyncio.BaseProtocol:
+        """Connect; the protocol's `connection_made` has been called when this returns.
+
+        Args:
+            origin: where to.
+            factory: makes the protocol.
+            connect_timeout: seconds for name and TCP together.
+            tls_timeout: seconds for the TLS handshake.
+
+        Raises:
+            DialError: there is no connection, and nothing stays open.
+        """
+        phase = f"no connection within {connect_timeout:g} s"
+        try:
+            async with asyncio.timeout(connect_timeout):
+                addresses = literal(origin.host, origin.port) or await self._resolver.resolve(origin.host, origin.port)
+                sock = await race(addresses)
+            if origin.scheme != "https":
+                return await _adopt(sock, factory)
+            phase = f"TLS handshake not finished within {tls_timeout:g} s"
+            async with asyncio.timeout(tls_timeout):
+                return await self._secure(sock, factory, origin, tls_timeout)
+        except TimeoutError as error:
+            # The system's own ETIMEDOUT has an errno, the deadlines above have none.
+            raise DialError(translate(error if error.errno else TimeoutError(phase), origin)) from None
+        except _FOREIGN as error:
+            raise DialError(translate(error, origin)) from error
+
+    async def _secure(
+        self, sock: socket.socket, factory: Callable[[], asyncio.Protocol], origin: Origin, timeout: float
+    ) -> asyncio.BaseProtocol:
+        try:
+            context = self._contexts.get(origin.ca_file)
+            if context is None:
+                loop = asyncio.get_running_loop()
+                context = await loop.run_in_executor(None, _context, origin.ca_file)
+                self._contexts[origin.ca_file] = context
+        except BaseException:
+            sock.close()
+            raise
+        # The loop's own handshake timer is only a guard behind `asyncio.timeout`: its error looks like a reset.
+        return await _adopt(
+            sock, factory, ssl=context, server_hostname=origin.host, ssl_handshake_timeout=timeout + 1.0
+        )
+
+
+async def _adopt(
+    sock: socket.socket,
+    factory: Callable[[], asyncio.Protocol],
+    *,
+    ssl: ssl.SSLContext | None = None,
+    server_hostname: str | None = None,
+    ssl_handshake_timeout: float | None = None,
+) -> asyncio.BaseProtocol:
+    """Make a transport of a connected socket; if that fails the loop closes the socket with the transport."""
+    _, protocol = await asyncio.get_running_loop().create_connection(
+        factory, sock=sock, ssl=ssl, server_hostname=server_hostname, ssl_handshake_timeout=ssl_handshake_timeout
+    )
+    return protocol
+
+
+def _context(ca_file: str) -> ssl.SSLContext:
+    """Verification of chain and host name is on, as `create_default_context` sets it; nothing here turns it off."""
+    try:
+        context = ssl.create_default_context(cafile=ca_file or None)
+    except OSError as error:
+        raise OSError(error.errno, f"cannot read the CA bundle: {error.strerror or 'not PEM'}") from None
+    context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
+def interleave(addresses: Sequence[Address]) -> list[Address]:
+    """Families in turn, the first address's family first; the order within a family stays (RFC 8305, section 4)."""
+    first = [address for address in addresses if address[0] == addresses[0][0]]
+    rest = [address for address in addresses if address[0] != addresses[0][0]]
+    return [address for address in chain(*zip_longest(first, rest)) if address is not None]
+
+
+async def race(addresses: Sequence[Address], stagger: float = STAGGER) -> socket.socket:
+    """Connect to the first address that answers; the others are closed.
+
+    The next address starts when the one before has failed, or after `stagger` seconds beside it.
+
+    Raises:
+        OSError: every address failed; this is the first error.
+    """
+    loop = asyncio.get_running_loop()
+    waiting = deque(interleave(addresses))
+    pending: set[asyncio.Task[None]] = set()
+    connected: list[socket.socket] = []
+    errors: list[OSError] = []
+    try:
+        while waiting or pending:
+            if waiting:
+                pending.add(loop.create_task(_attempt(loop, waiting.popleft(), connected, errors)))
+            _, pending = await asyncio.wait(
+                pending, timeout=stagger if waiting else None, return_when=asyncio.FIRST_COMPLETED
+            )
+            if connected:
+                return connected.pop(0)
+        raise errors[0] if errors else OSError("the name has no addresses")
+    finally:
+        for task in pending:
+            task.cancel()
+        if pending:
+            await asyncio.gather(*pending, return_exceptions=True)
+        for sock in connected:
+            sock.close()
+
+
+async def _attempt(
+    loop: asyncio.AbstractEventLoop, address: Address, connected: list[socket.socket], errors: list[OSError]
+) -> None:
+    """One runner of the race; leaves its socket or its error behind, never both and never neither."""
+    family, sockaddr = address
+    try:
+        sock = socket.socket(family, socket.SOCK_STREAM)
+    except OSError as error:  # out of descriptors, or the family is not built in
+        errors.append(error)
+        return
+    try:
+        sock.setblocking(False)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        await loop.sock_connect(sock, sockaddr)
+    except OSError as error:
+        sock.close()
+        errors.append(error)
+    except BaseException:
+        sock.close()
+        raise
+    else:
+        connected.append(sock)

@@ -1,0 +1,356 @@
+"""The state of all deployments and upstream keys, and the permits to use them.
+
+House rules of this file:
+
+* Asking (`admit`) and reporting (`settle`) are two steps; every permit is settled exactly once, as success, failure or
+  "says nothing" (cancelled). A second settlement is dropped.
+* A failure blames exactly one: the key (its seat at this deployment for rate limits, the key everywhere for bad
+  credentials and spent quotas), the deployment, or nobody. What a kind means is decided in `canon.failure.MEANING`.
+* A late result belongs to the state in which its permit was given: the breaker drops results of an older generation,
+  a success that was admitted before a rest began does not end the rest.
+* Nothing here waits. `Denied.until` says when asking again has a chance.
+
+Three objects carry the state: a `_Place` per deployment (breaker, latency, its own rest), a `_Key` per upstream key
+(quarantine, limits), and a `_Seat` per pair of both (the cooldown of a rate limit, which providers count per model).
+"""
+
+import random
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from standfast.canon.attempt import Outcome
+from standfast.canon.deployment import Deployment
+from standfast.canon.failure import Blame, Failure, FailureKind
+from standfast.canon.failure import Cooldown as CooldownSource
+from standfast.canon.instants import NEVER, Monotonic
+from standfast.canon.record import Change
+from standfast.policy.breaker import Breaker, BreakerSettings, State
+from standfast.policy.cooldown import Cooldown
+from standfast.policy.latency import Latency
+from standfast.policy.limits import KeySlots
+
+SOUND_FAILURE_SHARE = 0.1
+"""Up to this share of recent failures a deployment counts as sound: a failover to it is expected to be the last."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPool:
+    """The upstream keys of one provider entry.
+
+    Attributes:
+        provider: the entry's name.
+        identities: one for each key, in order: any stable name that is not the key (a digest, say).
+        rpm, tpm, concurrency: what each key may do; None for unlimited.
+    """
+
+    provider: str
+    identities: tuple[str, ...]
+    rpm: int | None = None
+    tpm: int | None = None
+    concurrency: int | None = None
+
+
+class _Key:
+    """One upstream key, wherever it is used."""
+
+    __slots__ = ("in_flight", "pool", "rest", "slots")
+
+    def __init__(self, pool: KeyPool) -> None:
+        self.pool = (pool.rpm, pool.tpm, pool.concurrency)
+        self.rest = Cooldown()
+        self.slots = KeySlots(*self.pool) if any(limit is not None for limit in self.pool) else None
+        self.in_flight = 0
+
+
+class _Seat:
+    """One key at one deployment."""
+
+    __slots__ = ("hinted", "index", "key", "rest")
+
+    def __init__(self, index: int, key: _Key) -> None:
+        self.index = index
+        self.key = key
+        self.rest = Cooldown()
+        self.hinted = Monotonic(0.0)  # the end of a rest that the provider itself named
+
+
+class _Place:
+    """One deployment."""
+
+    __slots__ = (
+        "breaker",
+        "deployment",
+        "hinted",
+        "in_flight",
+        "next_seat",
+        "rest",
+        "seats",
+        "settings",
+        "stream",
+        "whole",
+    )
+
+    def __init__(self, deployment: Deployment, settings: BreakerSettings, seats: list[_Seat]) -> None:
+        self.deployment = deployment
+        self.settings = settings
+        self.breaker = Breaker(settings)
+        self.rest = Cooldown()
+        self.hinted = Monotonic(0.0)
+        self.stream = Latency()
+        self.whole = Latency()
+        self.in_flight = 0
+        self.seats = seats
+        self.next_seat = 0
+
+
+class Permit:
+    """Leave to send one attempt. Compared by identity; settle it exactly once, through the fleet."""
+
+    __slots__ = ("generation", "key", "place", "seat", "settled", "tokens")
+
+    def __init__(self, place: _Place, seat: _Seat, generation: int, tokens: int) -> None:
+        self.place = place
+        self.seat = seat
+        self.key = seat.index
+        self.generation = generation
+        self.tokens = tokens
+        self.settled = False
+
+    @property
+    def deployment(self) -> Deployment:
+        """Where it may be sent."""
+        return self.place.deployment
+
+
+@dataclass(frozen=True, slots=True)
+class Denied:
+    """No leave now.
+
+    Attributes:
+        why: `open` (breaker), `resting` (deployment), `keys` (every key rests or is at its limit), `tried` (no key left
+            that this request has not used).
+        until: when asking again has a chance.
+    """
+
+    why: str
+    until: Monotonic
+
+
+class Fleet:
+    """All deployments and keys of one configuration.
+
+    Args:
+        deployments: each with its breaker settings; the same deployment may serve several models.
+        pools: the keys of each provider entry that a deployment names.
+        previous: the fleet of the configuration before; what is still there keeps its state.
+    """
+
+    def __init__(
+        self,
+        deployments: Mapping[Deployment, BreakerSettings],
+        pools: Sequence[KeyPool],
+        previous: "Fleet | None" = None,
+    ) -> None:
+        old_keys = previous._keys if previous else {}  # noqa: SLF001 - of the same class
+        old_places = previous._places if previous else {}  # noqa: SLF001 - of the same class
+        self._keys: dict[tuple[str, str], _Key] = {}
+        self._by_provider: dict[str, list[_Key]] = {}
+        for pool in pools:
+            for identity in pool.identities:
+                key = old_keys.get((pool.provider, identity))
+                if key is None or key.pool != (pool.rpm, pool.tpm, pool.concurrency):
+                    key = _Key(pool)
+                self._keys[pool.provider, identity] = key
+                self._by_provider.setdefault(pool.provider, []).append(key)
+        self._places: dict[Deployment, _Place] = {}
+        for deployment, settings in deployments.items():
+            self.ensure(deployment, settings)
+            before = old_places.get(deployment)
+            if before is not None:
+                _inherit(self._places[deployment], before)
+
+    def ensure(self, deployment: Deployment, settings: BreakerSettings) -> None:
+        """Have this deployment in the fleet; its provider's keys must be known."""
+        if deployment not in self._places:
+            seats = [_Seat(index, key) for index, key in enumerate(self._by_provider[deployment.provider])]
+            self._places[deployment] = _Place(deployment, settings, seats)
+
+    def admit(
+        self, deployment: Deployment, tokens: int, now: Monotonic, *, tried_keys: Collection[int] = ()
+    ) -> Permit | Denied:
+        """Ask for leave to send one attempt of about `tokens` tokens, with a key not in `tried_keys`."""
+        place = self._places[deployment]
+        if place.rest.until > now:
+            return Denied("resting", place.rest.until)
+        seat = self._seat(place, tokens, now, tried_keys)
+        if isinstance(seat, Denied):
+            return seat
+        generation = place.breaker.admit(now)
+        if generation is None:
+            if seat.key.slots is not None:
+                seat.key.slots.release(tokens, 0, now)
+            return Denied("open", place.breaker.retry_at(now))
+        return self._permit(place, seat, generation, tokens)
+
+    def admit_probe(self, deployments: Sequence[Deployment], now: Monotonic) -> Permit | None:
+        """When every breaker is open: a rare permit for the one that has been open for longest, or None."""
+        places = [place for place in map(self._places.__getitem__, deployments) if place.rest.until <= now]
+        for place in sorted(places, key=lambda place: place.breaker.opened_at):
+            seat = self._seat(place, 0, now, ())
+            if isinstance(seat, Denied):
+                continue
+            generation = place.breaker.force_probe(now)
+            if generation is not None:
+                return self._permit(place, seat, generation, 0)
+        return None
+
+    def settle(
+        self,
+        permit: Permit,
+        outcome: Outcome,
+        now: Monotonic,
+        rng: random.Random,
+        *,
+        failure: Failure | None = None,
+        tokens: int | None = None,
+    ) -> tuple[Change, ...]:
+        """Report how an attempt ended; `tokens` is what it really used. Returns the states that changed."""
+        if permit.settled:
+            return ()
+        permit.settled = True
+        place, seat = permit.place, permit.seat
+        place.in_flight -= 1
+        seat.key.in_flight -= 1
+        if seat.key.slots is not None:
+            seat.key.slots.release(permit.tokens, tokens, now)
+        if outcome is Outcome.SUCCESS:
+            seat.rest.clear(now)
+            seat.key.rest.clear(now)
+            place.rest.clear(now)
+        changes: list[Change] = []
+        if failure is not None and failure.meaning.cooldown is not CooldownSource.NONE:
+            changes += self._rest(permit, failure, now, rng)
+        # A rate limit or a bad key shows that the deployment lives, but is no success either: it says nothing here.
+        verdict = outcome
+        if failure is not None and not failure.meaning.trips_breaker:
+            verdict = Outcome.CANCELLED
+        moved = place.breaker.settle(permit.generation, verdict, now, rng)
+        if moved is not None:
+            before, after = moved
+            until = place.breaker.retry_at(now) - now if after is State.OPEN else None
+            reason = failure.kind.value if failure is not None else "success"
+            changes.append(Change("breaker", place.deployment.name, before.value, after.value, reason, until))
+        return tuple(changes)
+
+    def first_content(self, permit: Permit, seconds: float, *, stream: bool) -> None:
+        """Learn how long the first content took."""
+        (permit.place.stream if stream else permit.place.whole).observe(seconds)
+
+    def p95(self, deployment: Deployment, *, stream: bool) -> float | None:
+        """The deployment's own 95th percentile of the time to first content; None while it has too little history."""
+        place = self._places[deployment]
+        return (place.stream if stream else place.whole).p95()
+
+    def available_at(self, deployment: Deployment, now: Monotonic) -> Monotonic:
+        """When this deployment may next be asked; `now` if it may be now, NEVER if no key can serve it."""
+        place = self._places[deployment]
+        at = max(now, place.rest.until)
+        if place.breaker.state(now) is State.OPEN:
+            at = max(at, place.breaker.retry_at(now))
+        keys = min((max(seat.rest.until, seat.key.rest.until) for seat in place.seats), default=NEVER)
+        return Monotonic(max(at, keys))
+
+    def hint_end(self, deployment: Deployment, now: Monotonic) -> Monotonic | None:
+        """When a rest ends whose end the provider itself named; None unless that is all that keeps it from serving."""
+        place = self._places[deployment]
+        if place.breaker.state(now) is State.OPEN or (place.rest.until > now and place.rest.until != place.hinted):
+            return None
+        ends = [
+            seat.rest.until
+            for seat in place.seats
+            if seat.key.rest.until <= now and (seat.rest.until <= now or seat.rest.until == seat.hinted)
+        ]
+        end = max(place.rest.until, min(ends, default=NEVER))
+        return end if now < end < NEVER else None
+
+    def sound(self, deployment: Deployment, now: Monotonic) -> bool:
+        """Is an attempt here expected to succeed: breaker closed, few recent failures."""
+        breaker = self._places[deployment].breaker
+        calls, failures = breaker.recent(now)
+        return breaker.state(now) is State.CLOSED and failures <= calls * SOUND_FAILURE_SHARE
+
+    def breaker_state(self, deployment: Deployment, now: Monotonic) -> State:
+        """State of the deployment's breaker."""
+        return self._places[deployment].breaker.state(now)
+
+    def in_flight(self, deployment: Deployment) -> int:
+        """Attempts under way."""
+        return self._places[deployment].in_flight
+
+    def deployments(self) -> tuple[Deployment, ...]:
+        """All of them, in configuration order."""
+        return tuple(self._places)
+
+    def _permit(self, place: _Place, seat: _Seat, generation: int, tokens: int) -> Permit:
+        place.in_flight += 1
+        seat.key.in_flight += 1
+        return Permit(place, seat, generation, tokens)
+
+    def _seat(self, place: _Place, tokens: int, now: Monotonic, tried: Collection[int]) -> "_Seat | Denied":
+        """The least busy key that may serve, taken in turn where equal. Takes its slot."""
+        seats = place.seats
+        soonest = NEVER
+        untried = False
+        best: list[_Seat] = []
+        for offset in range(len(seats)):
+            seat = seats[(place.next_seat + offset) % len(seats)]
+            if tried and seat.index in tried:
+                continue
+            untried = True
+            until = max(seat.rest.until, seat.key.rest.until)
+            if until > now:
+                soonest = min(soonest, until)
+            else:
+                best.append(seat)
+        if not untried:
+            return Denied("tried", NEVER)
+        if len(best) > 1:
+            best.sort(key=lambda seat: seat.key.in_flight)
+        for seat in best:
+            wait = 0.0 if seat.key.slots is None else seat.key.slots.admit(tokens, now)
+            if wait <= 0.0:
+                if len(seats) > 1:
+                    place.next_seat = (seat.index + 1) % len(seats)
+                return seat
+            soonest = min(soonest, Monotonic(now + wait))
+        return Denied("keys", soonest)
+
+    def _rest(self, permit: Permit, failure: Failure, now: Monotonic, rng: random.Random) -> list[Change]:
+        place, seat = permit.place, permit.seat
+        meaning = failure.meaning
+        long = meaning.cooldown is CooldownSource.LONG
+        if meaning.blame is Blame.KEY:
+            # A rate limit is counted per model; credentials and credit are the key's own.
+            rest = seat.key.rest if long and failure.kind is not FailureKind.FORBIDDEN else seat.rest
+            name = f"{place.deployment.provider} key {seat.index + 1}"
+        else:
+            rest, name = place.rest, place.deployment.name
+        if not long and meaning.blame is Blame.PROVIDER and failure.retry_after is None:
+            return []  # overloaded without a hint: the breaker judges
+        seconds = rest.quarantine(now, rng) if long else rest.rest(now, failure.retry_after, rng)
+        if failure.retry_after is not None and not long:
+            (seat if rest is seat.rest else place).hinted = rest.until
+        subject = "quarantine" if long else "cooldown"
+        return [Change(subject, name, "available", "resting", failure.kind.value, seconds)]
+
+
+def _inherit(place: _Place, before: _Place) -> None:
+    """Carry over what the old configuration had learnt and the new one does not contradict."""
+    if before.settings == place.settings:
+        place.breaker = before.breaker
+    place.rest, place.hinted, place.stream, place.whole = before.rest, before.hinted, before.stream, before.whole
+    seats = {id(seat.key): seat for seat in before.seats}
+    for seat in place.seats:
+        old = seats.get(id(seat.key))
+        if old is not None:
+            seat.rest, seat.hinted = old.rest, old.hinted

@@ -1,0 +1,89 @@
+"""Several serving processes on one port: the parent only watches."""
+
+import contextlib
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from types import FrameType
+
+log = logging.getLogger("standfast")
+
+RESTART_PAUSE = 1.0
+"""Seconds between restarts of workers that die at once, so that a crash loop does not eat the machine."""
+
+
+def supervise(worker: Callable[[], int], count: int) -> int:
+    """Fork `count` workers, restart those that die, hand signals on; returns when all have ended after a signal.
+
+    The listening socket is made before the fork, so the kernel spreads connections over the workers.
+    """
+    team = _Team(worker)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, team.stop)
+    signal.signal(signal.SIGHUP, team.hand_on)
+    for _ in range(count):
+        team.fork()
+    return team.watch()
+
+
+class _Team:
+    """The workers of one parent."""
+
+    def __init__(self, worker: Callable[[], int]) -> None:
+        self._worker = worker
+        self._pids: set[int] = set()
+        self._stopping = False
+
+    def fork(self) -> None:
+        """One worker more."""
+        sys.stdout.flush()
+        sys.stderr.flush()
+        pid = os.fork()
+        if pid:
+            self._pids.add(pid)
+            return
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, signal.SIG_DFL)
+        code = 1
+        try:
+            code = self._worker()
+        except BaseException:
+            log.exception("worker %d failed", os.getpid())
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(code)
+
+    def watch(self) -> int:
+        """Wait for workers to end; restart them until told to stop."""
+        worst = 0
+        while self._pids:
+            try:
+                pid, status = os.wait()
+            except InterruptedError:
+                continue
+            self._pids.discard(pid)
+            code = os.waitstatus_to_exitcode(status)
+            if self._stopping:
+                worst = max(worst, abs(code))
+                continue
+            log.error("worker %d ended with %d; starting another", pid, code)
+            time.sleep(RESTART_PAUSE)
+            if not self._stopping:
+                self.fork()
+        return worst
+
+    def stop(self, number: int, frame: FrameType | None) -> None:
+        """Drain all workers."""
+        self._stopping = True
+        self.hand_on(number, frame)
+
+    def hand_on(self, number: int, frame: FrameType | None) -> None:
+        """Give every worker the same signal."""
+        del frame
+        for pid in self._pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)

@@ -1,0 +1,135 @@
+"""A whole gateway in front of the lab's stand-in providers, in this process, on free loopback ports."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+
+import uvicorn
+from standfast.lab.server import Lab
+
+from standfast.canon.record import Change, RequestRecord
+from standfast.config.load import from_mapping
+from standfast.engine.gateway import Gateway
+from standfast.hooks.prometheus import PrometheusHook
+from standfast.http1.server import server_protocol
+from standfast.server.app import create_app
+from standfast.server.auth import Callers
+from standfast.server.data_plane import DataPlane
+from standfast.server.run import Server
+from standfast.server.status import Status
+
+CHAT = {"model": "m", "messages": [{"role": "user", "content": "hello"}]}
+
+
+class Recorder:
+    """A hook that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.records: list[RequestRecord] = []
+        self.changes: list[Change] = []
+
+    def request_ended(self, record: RequestRecord) -> None:
+        """Keep it."""
+        self.records.append(record)
+
+    def changed(self, change: Change) -> None:
+        """Keep it."""
+        self.changes.append(change)
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+@dataclass
+class Stack:
+    """What a test holds in hand."""
+
+    lab: Lab
+    gateway: Gateway
+    plane: DataPlane
+    server: Server
+    port: int
+    recorder: Recorder
+    status: Status = field(default_factory=Status)
+
+    @property
+    def url(self) -> str:
+        """Base URL of the OpenAI door."""
+        return f"http://127.0.0.1:{self.port}/v1"
+
+
+def free_port() -> int:
+    """A port on which nothing listens (closed again: connections are refused)."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextlib.asynccontextmanager
+async def stack(
+    models: Mapping[str, object],
+    *,
+    providers: Mapping[str, object] | None = None,
+    keys: tuple[tuple[str, str], ...] = (),
+    **config: object,
+) -> AsyncIterator[Stack]:
+    """Start everything.
+
+    The lab's stand-ins are configured as the providers `openai`, `anthropic` and `gemini`, and twice more as `twin`
+    (OpenAI's wire on the same port as `openai`) and `dead` (a closed port); `providers` adds or replaces.
+    """
+    async with Lab(ports={"openai": 0, "anthropic": 0, "gemini": 0}) as lab:
+        known: dict[str, object] = {
+            "openai": {"base_url": f"{lab.openai.url}/v1", "keys": ["sk-lab-openai"]},
+            "twin": {"type": "openai_like", "base_url": f"{lab.openai.url}/v1", "keys": ["sk-lab-twin"]},
+            "anthropic": {"base_url": lab.anthropic.url, "keys": ["sk-lab-anthropic"]},
+            "gemini": {"base_url": f"{lab.gemini.url}/v1beta", "keys": ["lab-gemini"]},
+            "dead": {"type": "openai_like", "base_url": f"http://127.0.0.1:{free_port()}/v1", "keys": ["none"]},
+        }
+        known.update(providers or {})
+        mapping = {
+            "providers": known,
+            "models": models,
+            "keys": [{"name": name, "key": key} for name, key in keys],
+            **config,
+        }
+        recorder = Recorder()
+        gateway = Gateway(from_mapping(mapping, {}), hooks=[recorder])
+        async with gateway, _serving(lab, gateway, recorder) as running:
+            yield running
+
+
+@contextlib.asynccontextmanager
+async def _serving(lab: Lab, gateway: Gateway, recorder: Recorder) -> AsyncIterator[Stack]:
+    config = gateway.snapshot.config
+    plane = DataPlane(gateway, Callers((entry.name, entry.key.get_secret_value()) for entry in config.keys))
+    status = Status()
+    metrics = PrometheusHook(in_flight=lambda: gateway.in_flight, breaker_states=gateway.breaker_states)
+    gateway.services.bus.plug(metrics)
+    listening = asyncio.Event()
+    listener = socket.create_server(("127.0.0.1", 0), backlog=512)
+    protocol = server_protocol(plane, config.server.limits, gateway.services.wheel, gateway.services.clock)
+    server = Server(
+        uvicorn.Config(
+            create_app(plane, status, metrics),
+            http=protocol,
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            timeout_graceful_shutdown=2,
+        ),
+        on_listening=listening.set,
+        on_drain=lambda: None,
+    )
+    task = asyncio.create_task(server.serve(sockets=[listener]))
+    await listening.wait()
+    try:
+        yield Stack(lab, gateway, plane, server, listener.getsockname()[1], recorder, status)
+    finally:
+        server.should_exit = True
+        gateway.cut_off()
+        await task
