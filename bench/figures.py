@@ -3,7 +3,7 @@
 import math
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 
 NGINX = "nginx"
 GATEWAY = "standfast"
@@ -113,6 +113,10 @@ class Figure:
     budget: Budget | None = None
     lower_is_better: bool = True
     digits: int = 1
+
+    def with_values(self, values: Mapping[str, Sequence[float]]) -> "Figure":
+        """This line with its rounds."""
+        return replace(self, values={who: tuple(rounds) for who, rounds in values.items()})
 
     def of(self, who: str) -> Spread | None:
         """One party's figure, None if it was not measured."""

@@ -126,7 +126,12 @@ def _run(command: list[str], environment: dict[str, str], seconds: float, each_l
     lines = process.stdout
     if lines is None:
         raise BenchError("no pipe")
-    reader = Thread(target=lambda: [each_line(line) for line in lines], daemon=True)
+
+    def read() -> None:
+        for line in lines:
+            each_line(line)
+
+    reader = Thread(target=read, daemon=True)
     try:
         reader.start()
         code = process.wait(seconds + PATIENCE)
@@ -153,7 +158,17 @@ def wrk(stack: Stack, party: str, model: str, connections: int, seconds: float) 
     url = f"http://127.0.0.1:{stack.port(party, model)}"
 
     def command(length: float) -> list[str]:
-        return ["wrk", "-t1", f"-c{connections}", f"-d{max(1, round(length))}s", "--timeout", "5s", "-s", str(script), url]
+        return [
+            "wrk",
+            "-t1",
+            f"-c{connections}",
+            f"-d{max(1, round(length))}s",
+            "--timeout",
+            "5s",
+            "-s",
+            str(script),
+            url,
+        ]
 
     out: list[str] = []
     if stack.profile.warmup >= 1:

@@ -13,6 +13,7 @@ import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import cast
 
 import httptools
 import uvloop
@@ -20,7 +21,8 @@ import uvloop
 ADDRESSES = ("127.0.0.1", "127.0.0.2")
 STREAM_MARKS = (b'"stream":true', b'"stream": true')
 USAGE_MARKS = (b'"include_usage":true', b'"include_usage": true')
-WORDS = "The door stays open because every answer has more than one way to come in .".split()
+SENTENCE = "The door stays open because every answer has more than one way to come in ."
+WORDS = SENTENCE.split(" ")
 COMMON = {"id": "chatcmpl-bench00000000000000000000", "created": 1760000000, "model": "bench-model-2026-01-01"}
 
 
@@ -37,7 +39,7 @@ def usage(completion: int) -> dict[str, int]:
 def chat_answer() -> bytes:
     """The body of a complete answer, some 600 bytes."""
     text = " ".join(WORDS * 3)
-    message = {"role": "assistant", "content": text, "refusal": None, "annotations": []}
+    message: dict[str, object] = {"role": "assistant", "content": text, "refusal": None, "annotations": []}
     choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}
     body = {**COMMON, "object": "chat.completion", "choices": [choice], "usage": usage(48)}
     return compact({**body, "service_tier": "default", "system_fingerprint": "fp_bench"})
@@ -120,8 +122,7 @@ class Mock(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport."""
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - narrows the type; a server makes no other
-        self.transport = transport
+        self.transport = cast("asyncio.Transport", transport)  # uvloop's is one in all but ancestry
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         """Drop it; a pending drip sees that."""

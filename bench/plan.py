@@ -131,7 +131,7 @@ http {{
 
 
 def mock_nginx(ports: Ports, folder: str, chat: str, models: str) -> str:
-    """nginx as the mock of answers that are not streamed: fixed JSON, on two addresses."""
+    """Make nginx the mock of answers that are not streamed: fixed JSON, on two addresses."""
     port = ports.answers[CHAT]
     return (
         _NGINX_HEAD.format(folder=folder, name="mock")
@@ -148,9 +148,13 @@ def mock_nginx(ports: Ports, folder: str, chat: str, models: str) -> str:
 
 
 def proxy_nginx(ports: Ports, folder: str) -> str:
-    """nginx as a plain reverse proxy: the practical floor."""
+    """Make nginx a plain reverse proxy: the practical floor."""
     servers = "".join(
-        f"""    upstream {model} {{ server 127.0.0.1:{ports.answers[model]}; keepalive 256; keepalive_requests 1000000000; }}
+        f"""    upstream {model} {{
+        server 127.0.0.1:{ports.answers[model]};
+        keepalive 256;
+        keepalive_requests 1000000000;
+    }}
     server {{
         listen 127.0.0.1:{port} backlog=4096;
         location / {{
@@ -178,7 +182,9 @@ def gateway_yaml(ports: Ports, port: int, folder: str, *, patient: bool = False)
         f"keys: [{{name: bench, key: {KEY}}}]",
         "providers:",
     ]
-    places = {f"{model}-{number}": (f"127.0.0.{number}", at) for model, at in ports.answers.items() for number in (1, 2)}
+    places = {
+        f"{model}-{number}": (f"127.0.0.{number}", at) for model, at in ports.answers.items() for number in (1, 2)
+    }
     places["spare"] = ("127.0.0.1", ports.spare)
     places["dead"] = ("127.0.0.1", ports.dead)
     lines += [

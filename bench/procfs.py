@@ -30,7 +30,7 @@ class MachineTimes(NamedTuple):
 
 
 def parse_stat(text: str) -> ProcessTimes:
-    """Times out of /proc/PID/stat. The command's name may hold spaces and parentheses: fields begin after the last `)`."""
+    """Times out of /proc/PID/stat. The command may hold spaces and parentheses: fields begin after the last `)`."""
     fields = text.rpartition(")")[2].split()
     utime, stime, cutime, cstime = (int(field) for field in fields[11:15])
     return ProcessTimes(utime + stime, cutime + cstime)
@@ -51,7 +51,9 @@ def parse_memory(text: str, field: str = "Rss") -> int:
 
 def parse_machine(text: str) -> MachineTimes:
     """The whole machine's times out of /proc/stat; guest time is inside user time and not added again."""
-    user, nice, system, idle, iowait, irq, softirq, steal = (int(field) for field in text.split("\n", 1)[0].split()[1:9])
+    user, nice, system, idle, iowait, irq, softirq, steal = (
+        int(field) for field in text.split("\n", 1)[0].split()[1:9]
+    )
     return MachineTimes(user + nice + system + irq + softirq, idle + iowait, steal)
 
 

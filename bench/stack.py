@@ -107,7 +107,7 @@ class Stack:
             except (OSError, ValueError) as error:
                 last = str(error)
             else:
-                if status == 200:  # noqa: PLR2004 - HTTP
+                if status == 200:
                     return process, perf_counter() - started
                 last = f"status {status}"
             sleep(POLL_SECONDS)

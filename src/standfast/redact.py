@@ -23,21 +23,20 @@ SHORTEST_SECRET = 6
 _SHAPES: tuple[tuple[tuple[str, ...], str], ...] = (
     (("bearer",), r"(?i:\bbearer)\s+(?!auth|token\b|scheme)[\w.~+/=*-]{4,}"),
     (
-        ("api-key", "api_key", "apikey", "authorization"),
+        ("key", "auth"),
         r"(?i:\b(?:api[-_]?key|authorization))[\"']?\s*[:=]\s*[\"']?(?i:basic\s+)?[^\s\"'\\,;&{}\[\]]{4,}",
     ),
     (("key=", "token="), r"(?<=[?&])(?i:key|api_key|access_token|token)=[^\s\"'\\&#]+"),
     (("://",), r"(?<=://)[^\s\"'\\/@:]*:[^\s\"'\\/@]+(?=@)"),
-    (("sk-",), r"(?<![A-Za-z0-9])(?:c?sk|pk|rk)-[A-Za-z0-9_*.-]{6,}"),
-    (("aiza",), r"AIza[A-Za-z0-9_-]{10,}"),
-    (("aq.",), r"(?<![A-Za-z0-9])AQ\.[A-Za-z0-9_-]{20,}"),
-    (("ya29.",), r"ya29\.[A-Za-z0-9._-]{10,}"),
-    (("eyj",), r"(?<![A-Za-z0-9])eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)?"),
-    (("gsk_", "hf_", "ghp_", "fw_", "r8_"), r"(?<![A-Za-z0-9])(?:gsk|hf|ghp|fw|r8)_[A-Za-z0-9]{12,}"),
-    (("xai-", "pplx-", "nvapi-"), r"(?<![A-Za-z0-9])(?:xai|pplx|nvapi)-[A-Za-z0-9_-]{12,}"),
-    (("github_pat_",), r"github_pat_[A-Za-z0-9_]{20,}"),
-    (("akia", "asia"), r"(?<![A-Za-z0-9])A[KS]IA[A-Z0-9]{16}"),
-    (("xox",), r"xox[abeoprs]-[A-Za-z0-9-]{8,}"),
+    (("sk-",), r"(?<![A-Za-z0-9])c?sk-[A-Za-z0-9_*.-]{6,}"),  # OpenAI, Anthropic, DeepSeek, OpenRouter, Cerebras
+    (("aiza",), r"AIza[A-Za-z0-9_-]{10,}"),  # Google
+    (("aq.",), r"(?<![A-Za-z0-9])AQ\.[A-Za-z0-9_-]{20,}"),  # Google, newer
+    (("ya29.",), r"ya29\.[A-Za-z0-9._-]{10,}"),  # Google OAuth
+    (("eyj",), r"(?<![A-Za-z0-9])eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)?"),  # JWT
+    (("gsk_", "hf_"), r"(?<![A-Za-z0-9])(?:gsk|hf)_[A-Za-z0-9]{12,}"),  # Groq, Hugging Face
+    (("xai-", "nvapi-"), r"(?<![A-Za-z0-9])(?:xai|nvapi)-[A-Za-z0-9_-]{12,}"),  # xAI, NVIDIA
+    (("akia",), r"(?<![A-Za-z0-9])AKIA[A-Z0-9]{16}"),  # AWS
+    (("xox",), r"xox[abeoprs]-[A-Za-z0-9-]{8,}"),  # Slack
 )
 _COMPILED = tuple((needles, re.compile(pattern)) for needles, pattern in _SHAPES)
 

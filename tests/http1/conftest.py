@@ -1,5 +1,7 @@
 """What the tests of the wire's server side share: a small application, a transport without a network, real servers."""
 
+# ruff: noqa: D102 - doubles of documented contracts
+
 import asyncio
 import contextlib
 import re
@@ -45,6 +47,7 @@ class FakeApplication:
         self.works: list[Work] = []
         self.heads: list[HttpRequest] = []
         self.raising: set[bytes] = set()
+        self.refused: list[bytes] = []
 
     def owns(self, method: bytes, path: bytes) -> bool:
         return method != b"HEAD" and path.startswith(b"/v1/")
@@ -57,6 +60,7 @@ class FakeApplication:
         return Refusal(401, PLAIN, b"who are you?") if head.path == b"/v1/secret" else None
 
     def refuse(self, path: bytes, status: int, code: str, message: str) -> Refusal:
+        self.refused.append(path)
         return Refusal(status, PLAIN, f"{code}: {message}".encode())
 
     def respond(self, request: HttpRequest, out: Downstream) -> Work:

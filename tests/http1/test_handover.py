@@ -1,9 +1,13 @@
 """The hand-over to uvicorn and back, with a real uvicorn server and a tiny ASGI application."""
 
+# ruff: noqa: D102 - doubles of documented contracts
+
 import asyncio
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+import uvloop
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 OURS = b"POST /v1/x HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi"
@@ -40,7 +44,8 @@ class TinyApp:
         await send({"type": "http.response.body", "body": content})
 
 
-def test_keep_alive_across_the_hand_over_and_back(wire: SimpleNamespace) -> None:
+@pytest.mark.parametrize("run", [asyncio.run, uvloop.run])
+def test_keep_alive_across_the_hand_over_and_back(wire: SimpleNamespace, run: Any) -> None:
     """One connection serves both planes in turn, in any slicing, with one protocol registered all the time."""
 
     async def main() -> None:
@@ -59,7 +64,7 @@ def test_keep_alive_across_the_hand_over_and_back(wire: SimpleNamespace) -> None
             assert len(server.server_state.connections) == 1
             assert server.server_state.total_requests == 8
 
-    asyncio.run(main())
+    run(main())
 
 
 def test_the_order_holds_when_planes_are_pipelined(wire: SimpleNamespace) -> None:
@@ -142,7 +147,7 @@ def test_ambiguous_heads_are_refused_on_either_plane(wire: SimpleNamespace) -> N
             ):
                 client = await net.connect()
                 assert (await net.ask(client, bad, b"never")).startswith(b"HTTP/1.1 400 ")
-            assert app.seen == [] or app.seen == ["/c"]
+            assert app.seen == []
             assert net.application.works == []
 
     asyncio.run(main())

@@ -1,10 +1,16 @@
 """A connection of the server's side: deadlines, pace, half-closed and vanished clients, limits, draining."""
 
+# ruff: noqa: D103 - small helpers
+
 import asyncio
+import gc
 import socket
 from types import SimpleNamespace
 
 import pytest
+
+from standfast.http1.connection import Connection
+from standfast.http1.request_head import HeadParser
 
 POST = b"POST %b HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi"
 LATER = POST % b"/v1/later"
@@ -404,3 +410,26 @@ def test_shutdown_closes_the_idle_and_lets_the_busy_finish(wire: SimpleNamespace
     assert stream_transport.closed
     assert stream_transport.output.endswith(b"1\r\na\r\n1\r\nb\r\n0\r\n\r\n")
     assert len(bench.application.works) == 3
+
+
+def test_a_lost_connection_is_freed_without_garbage_collection(wire: SimpleNamespace) -> None:
+    """E7: connections that come and go leave no reference cycles (collections are rare in a tuned process)."""
+
+    def alive() -> int:
+        return sum(isinstance(thing, Connection | HeadParser) for thing in gc.get_objects())
+
+    bench = wire.Bench()
+    gc.collect()
+    gc.disable()
+    try:
+        before = alive()
+        for data in (POST % b"/v1/x", LATER, LATER[:-1], b"nonsense"):
+            protocol, transport = bench.connect()
+            protocol.data_received(data)
+            protocol.connection_lost(None)
+            bench.application.works.clear()
+            transport.protocol = None
+            del protocol, transport
+        assert alive() == before
+    finally:
+        gc.enable()

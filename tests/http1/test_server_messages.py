@@ -1,6 +1,9 @@
 """Messages of the server's side: framing, order, limits, refusals. Without a network."""
 
+# ruff: noqa: D103 - small helpers
+
 import re
+from itertools import pairwise
 from types import SimpleNamespace
 from typing import Any
 
@@ -87,7 +90,7 @@ def test_any_slicing_gives_the_same_answers(wire: SimpleNamespace, cuts: list[in
     # A refusal ends the connection if its body is not here yet; keep that message in one piece.
     start = len(b"".join(SEQUENCE[:4]))
     edges = [edge for edge in edges if not start < edge < start + len(SEQUENCE[4])]
-    pieces = [data[a:b] for a, b in zip(edges, edges[1:], strict=False)]
+    pieces = [data[a:b] for a, b in pairwise(edges)]
     transport = wire.Bench().exchange(*pieces)
     assert transport.output == expected.output
     assert transport.closed
@@ -185,7 +188,7 @@ def test_http_1_0_streams_end_with_the_connection(wire: SimpleNamespace) -> None
 def test_head_is_safe_if_owned_after_all(wire: SimpleNamespace) -> None:
     """A HEAD request never gets a body, replied or streamed."""
     bench = wire.Bench()
-    bench.application.owns = lambda method, path: True
+    bench.application.owns = lambda *_: True
     transport = bench.exchange(b"HEAD /v1/x HTTP/1.1\r\nHost: a\r\n\r\nHEAD /v1/stream HTTP/1.1\r\nHost: a\r\n\r\n")
     assert b"one" not in transport.output
     assert b"HEAD|" not in transport.output
@@ -229,7 +232,7 @@ BAD = {
     "CL empty": b"POST /v1/x HTTP/1.1\r\nHost: a\r\nContent-Length:\r\n\r\n",
     "CL overlong": b"POST /v1/x HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999999999999999\r\n\r\n",
     "CL long zeros": b"POST /v1/x HTTP/1.1\r\nHost: a\r\nContent-Length: 00000000000000000001\r\n\r\na",
-    "TE twice": b"POST /v1/x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "TE twice": b"POST /v1/x HTTP/1.1\r\nHost: a\r\n" + b"Transfer-Encoding: chunked\r\n" * 2 + b"\r\n0\r\n\r\n",
     "TE list": b"POST /v1/x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
     "TE identity": b"POST /v1/x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: identity\r\n\r\n0\r\n\r\n",
     "TE xchunked": b"POST /v1/x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n",
@@ -272,13 +275,15 @@ BAD = {
     "TLS greeting": b"\x16\x03\x01\x02\x00\x01\x00",
     "lower-case start": b"post /v1/x HTTP/1.1\r\n",
     "many empty lines": b"\r\n" * 5,
-    "chunk size garbage": b"POST /v1/x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5z\r\nabcde\r\n0\r\n\r\n",
+    "chunk garbage": b"POST /v1/x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5z\r\nabcde\r\n0\r\n\r\n",
     "chunk size space": b"POST /v1/x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5 \r\nabcde\r\n0\r\n\r\n",
     "chunk size 0x": b"POST /v1/x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0x5\r\nabcde\r\n0\r\n\r\n",
     "chunk size minus": b"POST /v1/x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n-5\r\nabcde\r\n0\r\n\r\n",
     "chunk too long": b"POST /v1/x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabcde\r\n0\r\n\r\n",
     "chunk bare LF": b"POST /v1/x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\nabcde\n0\n\n",
-    "chunk extension": b"POST /v1/x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5;" + b"x" * 1500 + b"\r\n",
+    "chunk extension": b"POST /v1/x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5;"
+    + b"x" * 1500
+    + b"\r\n",
     "trailer garbage": b"POST /v1/x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nx y\r\n\r\n",
 }
 SMUGGLED = b"GET /v1/smuggled HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -407,3 +412,45 @@ def test_a_failing_refusal_still_gives_an_answer(wire: SimpleNamespace) -> None:
     bench.application.refuse = broken
     assert statuses(bench.exchange(b"nonsense").output) == [500]
     assert len(bench.errors) == 1
+
+
+@settings(deadline=None, max_examples=300)
+@given(
+    st.sampled_from([*SEQUENCE, *BAD.values()]),
+    st.lists(
+        st.tuples(
+            st.integers(0, 400), st.sampled_from([b"", b"\r", b"\n", b"\r\n", b" ", b":", b"\x00", b"0", b"\xff"])
+        )
+    ),
+)
+def test_mutations_never_break_the_connection(
+    wire: SimpleNamespace, data: bytes, edits: list[tuple[int, bytes]]
+) -> None:
+    """E6: whatever arrives is answered, refused or waited for; nothing is raised; slices are judged alike."""
+    for place, put in edits:
+        data = data[:place] + put + data[place + 1 :]
+    data = data.replace(b"/v1/secret", b"/v1/s")
+    bench, other = wire.Bench(), wire.Bench()
+    for one in (bench, other):
+        one.application.owns = lambda *_: True
+    transport = bench.exchange(data)
+    sliced = other.exchange(*(data[index : index + 1] for index in range(len(data))))
+    found, found_sliced = statuses(transport.output), statuses(sliced.output)
+    assert bench.errors == other.errors == []
+    assert set(found) <= {200, 400, 413, 417, 431}
+    # Read at once or byte by byte: the same requests are answered. A refusal may come earlier in one of them.
+    assert found == found_sliced or (
+        found[:-1] == found_sliced[:-1] and {found[-1], found_sliced[-1]} <= {400, 417, 431}
+    )
+
+
+def test_reading_goes_on_when_enough_was_worked_off(wire: SimpleNamespace) -> None:
+    """C10: with few bytes waiting, reading is never paused, so that the end of the client is noticed."""
+    bench = wire.Bench()
+    protocol, transport = bench.connect()
+    protocol.data_received(post(b"/v1/later"))
+    protocol.data_received(post(body=b"y" * 70_000) + post(b"/v1/later"))
+    assert transport.paused
+    bench.application.works[0].out.reply(200, b"", b"")
+    assert len(bench.application.works) == 3
+    assert not transport.paused

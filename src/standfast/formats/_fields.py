@@ -8,7 +8,6 @@ from standfast.errors import InvalidRequest, Untranslatable
 from standfast.formats._json import JSON_ERRORS, Object, check_utf8, kind, refused
 from standfast.formats._json import any_value as decode
 
-HARMLESS_EMPTY: Final = (None, [], {}, "", False)
 MAX_TOKENS: Final = 1 << 31
 
 

@@ -107,7 +107,7 @@ def kind(value: object) -> str:
 
 
 def check_utf8(body: bytes) -> None:
-    """msgspec does not look inside the strings that it skips, so the whole body is checked once.
+    """Check the whole body once: msgspec does not look inside the strings that it skips.
 
     Raises:
         InvalidRequest: the body is not valid UTF-8.

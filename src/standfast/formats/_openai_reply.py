@@ -103,9 +103,10 @@ def _loose_choice(choice: dict[str, object]) -> Choice:
     )
 
 
-def _loose_content(value: object) -> Content:
-    held = obj(value)
-    return Content(**{name: _mark(held.get(name)) for name in Content.__struct_fields__})
+def _loose_content(value: object) -> Content | None:
+    if not isinstance(value, dict):
+        return None
+    return Content(**{name: _mark(value.get(name)) for name in Content.__struct_fields__})
 
 
 def _mark(value: object) -> msgspec.Raw:

@@ -1,7 +1,7 @@
-"""What every stream relay has in common: what is held back, and when it is let go.
+r"""What every stream relay has in common: what is held back, and when it is let go.
 
     held  --first content-->  flowing  --last choice finished-->  finishing  --terminator-->  complete
-      \\______________________________ error, malformed ______________________________________/
+      \______________________________ error, malformed ______________________________________/
 
 * `held`: nothing has content yet; events wait, so that a failed attempt leaves no trace at the client.
 * `flowing`: each event is passed on as it came, and never half of it.

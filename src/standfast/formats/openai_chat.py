@@ -12,8 +12,22 @@ import msgspec
 from standfast.canon.chat import ChatReply, ChatRequest
 from standfast.errors import InvalidRequest, StandfastError
 from standfast.formats import _openai_request as requests
-from standfast.formats._json import ABSENT, JSON_ERRORS, Object, check_utf8, encode, items, loose_object, non_empty_list
-from standfast.formats._json import kind, obj, present, refused, replace, text
+from standfast.formats._json import (
+    ABSENT,
+    JSON_ERRORS,
+    Object,
+    check_utf8,
+    encode,
+    items,
+    kind,
+    loose_object,
+    non_empty_list,
+    obj,
+    present,
+    refused,
+    replace,
+    text,
+)
 from standfast.formats._openai_relay import OpenAIRelay
 from standfast.formats._openai_reply import inspect
 from standfast.formats._openai_stream import OpenAIReader, OpenAIWriter, answer_text, finish_of

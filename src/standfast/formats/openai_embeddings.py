@@ -1,5 +1,7 @@
 """OpenAI embeddings: served by the same model and format only, because vectors of two models cannot be mixed."""
 
+# ruff: noqa: ARG002 - methods that refuse keep the parameters of the contract
+
 from collections.abc import Mapping
 from typing import Final
 

@@ -58,7 +58,11 @@ class Decoder:
         self.limit = limit
         self._partial = bytearray()
         self._first = True
-        self._reset()
+        self._name = ""
+        self._data: list[bytes] | None = None
+        self._lines: list[bytes] = []
+        self._size = 0
+        self._bare = False
 
     @property
     def pending(self) -> bool:
@@ -153,8 +157,8 @@ class Decoder:
 
     def _reset(self) -> None:
         self._name = ""
-        self._data: list[bytes] | None = None
-        self._lines: list[bytes] = []
+        self._data = None
+        self._lines = []
         self._size = 0
         self._bare = False
 

@@ -42,6 +42,7 @@ class MessageReader:
         "_data",
         "_end",
         "_limits",
+        "_line_checked",
         "_lines",
         "_missing",
         "_parser",
@@ -59,6 +60,7 @@ class MessageReader:
         self._pos = 0
         self._scanned = 0
         self._blank = 0
+        self._line_checked = False
         self._end = 0
         self._lines = 0
         self._missing = 0
@@ -100,7 +102,13 @@ class MessageReader:
         """Forget all bytes."""
         self._data = b""
         self._pos = self._scanned = self._blank = 0
+        self._line_checked = False
         self._parts = []
+
+    def close(self) -> None:
+        """Forget all bytes, for good."""
+        self.clear()
+        self._parser.close()
 
     def sniff(self) -> RequestLine | None:
         """The request line of the next message as soon as its head is complete, None until then.
@@ -203,6 +211,7 @@ class MessageReader:
 
     def _consume(self, stop: int) -> None:
         self._scanned = self._blank = 0
+        self._line_checked = False
         if stop == len(self._data):
             self._data = b""
             self._pos = 0
@@ -218,12 +227,14 @@ class MessageReader:
             self._data = b""
             self._pos = 0
             return
-        half_a_line = data[pos:] == b"\r"
+        half_a_line = len(data) - pos == 1 and data.endswith(b"\r")
         if not b"A" <= data[pos : pos + 1] <= b"Z" and not half_a_line:
             raise HeadError("these bytes are not an HTTP request")
         if _BARE.search(data, max(pos, self._scanned)):
             raise HeadError("a line of the request's head does not end with CRLF")
-        first = data.find(b"\r\n", pos)
-        if first >= max(pos, self._scanned - 1):
-            read_line(bytes(data[pos:first]))
+        if not self._line_checked:
+            first = data.find(b"\r\n", max(pos, self._scanned))
+            if first >= 0:
+                read_line(bytes(data[pos:first]))
+                self._line_checked = True
         self._scanned = max(pos, len(data) - 3)

@@ -112,6 +112,10 @@ class HeadParser:
         """Called by llhttp."""
         self.complete += 1
 
+    def close(self) -> None:
+        """Break the reference cycle with llhttp, so that no garbage collection is needed."""
+        del self._parser
+
     def read(self, head: bytes, lines: int) -> dict[bytes, bytes]:
         """The headers of a whole head with `lines` header lines: lower-case names, repeated ones joined with `, `.
 

@@ -96,9 +96,11 @@ class ServerProtocol(Connection):
 
     def released(self) -> None:
         """The connection is gone, or has become a WebSocket."""
+        if self._gone:
+            return
         super().released()
         self._connections.discard(self)
-        self._reader.clear()
+        self._reader.close()
         guest, self._guest = self._guest, None
         if guest is not None:
             guest.dismiss()
@@ -192,6 +194,8 @@ class ServerProtocol(Connection):
             self._advancing = False
         if self._state <= BODY:
             self._wait()
+        elif self._reading_paused and self._reader.pending <= _PENDING_BYTES:
+            self._resume_reading()
 
     def _read_head(self) -> bool:
         """Take the next head, if it is complete. Returns whether to go on."""

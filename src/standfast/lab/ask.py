@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple, Protocol, TypeAlias
 
 import msgspec
 
@@ -107,6 +107,30 @@ class Body(NamedTuple):
     content_type: str
     data: bytes
     headers: Mapping[str, str] = {}
+
+
+class Wire(Protocol):
+    """What a wire module offers."""
+
+    def key(self, request: Request) -> str:
+        """The API key, or the empty string."""
+        ...
+
+    def read(self, request: Request) -> Ask:
+        """What is asked for; raises `Refusal`."""
+        ...
+
+    def body(self, ask: Ask, reply: Reply, *, usage: bool, dialect: str) -> Body:
+        """The whole answer."""
+        ...
+
+    def stream(self, ask: Ask, reply: Reply, *, usage: bool, dialect: str) -> Stream:
+        """The streamed answer."""
+        ...
+
+    def models(self, names: tuple[str, ...]) -> bytes:
+        """The models list."""
+        ...
 
 
 def reply_to(ask: Ask, tokens: int = 0) -> Reply:

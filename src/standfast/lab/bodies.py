@@ -12,8 +12,8 @@ from standfast.lab.ask import CREATED, Body, Json, encode
 
 JSON = "application/json"
 HTML = (
-    b"<!DOCTYPE html>\n<html><head><title>502 Bad Gateway</title></head>\n<body><center><h1>502 Bad Gateway</h1></center>"
-    b"<hr><center>cloudflare</center></body></html>\n"
+    b"<!DOCTYPE html>\n<html><head><title>502 Bad Gateway</title></head>\n"
+    b"<body><center><h1>502 Bad Gateway</h1></center><hr><center>cloudflare</center></body></html>\n"
 )
 LIMIT, LONG = 8192, 8200
 _DAY = "GenerateRequestsPerDayPerProjectPerModel-FreeTier"
@@ -45,13 +45,14 @@ def canned(name: str, wire: str, *, status: int | None = None, message: str = ""
         return Body(status or usual, JSON, encode(foreign))
     if name in REPLIES:
         return Body(status or 200, JSON, REPLIES[name].get(wire, REPLIES[name]["openai"]))
-    usual, kind, code, text = ERRORS[name][wire]
-    shown = status or usual
+    row = ERRORS[name][wire]
+    shown = status or row[0]
     content_type = "application/octet-stream" if dialect == "deepseek" else JSON
-    return Body(shown, content_type, encode(_error(name, wire, shown, kind, code, message or text)))
+    return Body(shown, content_type, encode(_error(name, wire, shown, (*row[:3], message or row[3]))))
 
 
-def _error(name: str, wire: str, status: int, kind: str, code: Json, message: str) -> dict[str, Json]:
+def _error(name: str, wire: str, status: int, row: "_Row") -> dict[str, Json]:
+    _, kind, code, message = row
     if wire == "openai":
         param = {"context_too_long": "messages", "content_filter": "prompt"}.get(name)
         return openai_wire.error(kind, code, message, param)
@@ -120,7 +121,9 @@ REPLIES: Mapping[str, Mapping[str, bytes]] = MappingProxyType(
         },
         "refusal": {
             "openai": _openai_reply(
-                choices=[{"index": 0, "message": {"role": "assistant", "content": None}, "finish_reason": "content_filter"}]
+                choices=[
+                    {"index": 0, "message": {"role": "assistant", "content": None}, "finish_reason": "content_filter"}
+                ]
             ),
             "anthropic": _anthropic_reply(stop_reason="refusal", stop_details=_REFUSAL),
             "gemini": _gemini_reply(promptFeedback={"blockReason": "PROHIBITED_CONTENT"}),
@@ -152,7 +155,10 @@ FOREIGN: Mapping[str, tuple[int, Json]] = MappingProxyType(
         ),
         "mistral_validation": (
             422,
-            {"object": "error", "message": {"detail": [{"loc": ["body", "n"], "msg": "extra", "type": "extra_forbidden"}]}},
+            {
+                "object": "error",
+                "message": {"detail": [{"loc": ["body", "n"], "msg": "extra", "type": "extra_forbidden"}]},
+            },
         ),
         "mistral_capacity": (
             429,
@@ -168,7 +174,12 @@ FOREIGN: Mapping[str, tuple[int, Json]] = MappingProxyType(
         "ollama_busy": (503, {"error": "server busy, please try again. maximum pending requests exceeded"}),
         "deployment_not_found": (
             404,
-            {"error": {"code": "DeploymentNotFound", "message": "The API deployment for this resource does not exist."}},
+            {
+                "error": {
+                    "code": "DeploymentNotFound",
+                    "message": "The API deployment for this resource does not exist.",
+                }
+            },
         ),
     }
 )

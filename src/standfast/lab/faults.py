@@ -5,8 +5,8 @@ as text behind a model name or in the `x-lab-fault` header (`status=503,retry-af
 (`reset`), and a name with a hyphen is a reply header.
 
 Fields fall in four groups: *when* the fault applies, *what* is answered, *when* bytes come, and *how* bytes break.
-Positions count content chunks: 0 is before the first token. A break always breaks: a position past the end of the answer
-means after the last token and before the finish. A whole (not streamed) body counts as four chunks.
+Positions count content chunks: 0 is before the first token. A break always breaks: a position past the end of the
+answer means after the last token and before the finish. A whole (not streamed) body counts as four chunks.
 """
 
 import re
@@ -142,6 +142,8 @@ class Fault(Settings):
     def _sense(self) -> "Fault":
         if (self.flap_up > 0) != (self.flap_down > 0):
             raise ValueError("flap_up and flap_down go together")
+        if self.refuse and (self.flap_down or self.times or self.every > 1 or self.rate < 1 or self.model or self.key):
+            raise ValueError("refuse closes the port for everybody until healed; it takes no rate, times, model or key")
         for name, value in self.headers.items():
             if not re.fullmatch(r"[!-9;-~]+", name) or re.search(r"[\r\n\0]", value):
                 raise ValueError(f"header {name!r} is not a header; use garbage, obs_fold or huge_header to break HTTP")

@@ -1,4 +1,4 @@
-"""The Gemini wire of the lab: generateContent, streamGenerateContent and models."""
+"""The Gemini wire of the lab: generateContent, streamGenerateContent and models, under `/v1beta` and `/v1`."""
 
 from standfast.lab.ask import (
     Ask,
@@ -57,11 +57,12 @@ def stream(ask: Ask, reply: Reply, *, usage: bool, dialect: str) -> Stream:
     del dialect
     last = len(reply.pieces)
     pieces = enumerate(reply.pieces[:-1], 1)
+    rest = reply.pieces[-1] if reply.pieces else ""
     fault = error(503, "UNAVAILABLE", "The model is overloaded. Please try again later.")
     return Stream(
         (),
         tuple(_event(_answer(ask, reply, piece, None, done, usage=usage)) for done, piece in pieces),
-        (_event(_answer(ask, reply, reply.pieces[-1], _reason(reply), last, usage=usage)),),
+        (_event(_answer(ask, reply, rest, _reason(reply), last, usage=usage)),),
         b"",
         _event(_answer(ask, reply, "", "SAFETY", last, usage=usage)),
         _event(fault),

@@ -108,7 +108,9 @@ class Journal:
         """The entries of one attempt id; more than one is a defect of the caller."""
         return [entry for entry in self._entries if entry.attempt == attempt]
 
-    def open(self, provider: str, arrived: float, method: str, path: str, headers: list[tuple[str, str]], body: bytes) -> Entry:
+    def open(  # noqa: PLR0917 - one caller, on every request
+        self, provider: str, arrived: float, method: str, path: str, headers: list[tuple[str, str]], body: bytes
+    ) -> Entry:
         """A new entry."""
         self._number += 1
         found = dict(headers)

@@ -102,7 +102,9 @@ def stream(ask: Ask, reply: Reply, *, usage: bool, dialect: str) -> Stream:
     reason = "length" if reply.cut else "stop"
     own = _usage(ask, reply, dialect)
     role: dict[str, Json] = {"role": "assistant", "content": "", "refusal": None}
-    finish = [_chunk(ask, reply, i, {}, reason, nulls=extra, usage=own if deepseek and usage else None) for i in everyone]
+    finish = [
+        _chunk(ask, reply, i, {}, reason, nulls=extra, usage=own if deepseek and usage else None) for i in everyone
+    ]
     if extra:
         finish.append(_event({**_shell(ask, reply), "choices": [], "usage": own}))
     comments = (KEEP_ALIVE, KEEP_ALIVE) if deepseek else ()

@@ -1,7 +1,8 @@
 """What bytes when: a fault and an answer become a list of steps that the protocol plays.
 
-A step is: wait `delay` seconds, write `data`, then do `act`. `tokens` are those that the model has produced by then: the
-provider bills what was produced, not what arrived. Steps are generated lazily, so that an endless event costs no memory.
+A step is: wait `delay` seconds, write `data`, then do `act`. `tokens` are those that the model has produced by then:
+the provider bills what was produced, not what arrived. Steps are generated lazily, so that an endless event costs no
+memory.
 
     head -> preamble -> (first_token_delay) -> chunk (chunk_delay) chunk ... -> finish -> terminator -> 0 CR LF CR LF
                                                |
@@ -70,7 +71,9 @@ def play(answer: Body | Stream, headers: Mapping[str, str], fault: Fault, tokens
         return iter((Step(fault.delay, (b"\x16\x03\x01\xff?" * fault.garbage)[: fault.garbage], Act.CLOSE),))
     if isinstance(answer, Stream) and (fault.wrong_content_length or fault.bad_gzip or fault.gzip_bomb):
         answer = Body(200, "text/event-stream", b"".join((*_events(answer), answer.terminator)))
-    steps = _whole(answer, headers, fault, tokens) if isinstance(answer, Body) else _stream(answer, headers, fault, tokens)
+    steps = (
+        _whole(answer, headers, fault, tokens) if isinstance(answer, Body) else _stream(answer, headers, fault, tokens)
+    )
     if fault.slice_bytes or fault.bandwidth:
         return _sliced(steps, fault.slice_bytes, fault.bandwidth)
     return steps
@@ -109,7 +112,7 @@ def head(status: int, headers: Mapping[str, str], fault: Fault) -> bytes:
 def bomb(size: int, body: bytes) -> bytes:
     """A gzip body that inflates to `size` blanks and then `body`; one MiB block is deflated once and repeated.
 
-    A full flush ends on a byte boundary and forgets the window, so equal blocks have equal bytes (RFC 1951, zlib manual).
+    A full flush ends on a byte boundary and forgets the window, so equal blocks have equal bytes (zlib manual).
     """
     block = b" " * 2**20
     squeeze = zlib.compressobj(9, zlib.DEFLATED, -15)
@@ -150,15 +153,10 @@ def _wait(seconds: float, every: float, filler: bytes) -> Iterator[Step]:
 
 def _whole(answer: Body, headers: Mapping[str, str], fault: Fault, tokens: int) -> Iterator[Step]:
     """A whole body. Billed when its head is written: the model has then run."""
-    body, every = answer.data, fault.comments_every
-    own = {"content-type": answer.content_type, **headers, **answer.headers}
+    body, own = _encoded(answer, headers, fault)
     breaks = _break(fault)
-    if fault.gzip_bomb:
-        body, own["content-encoding"] = bomb(fault.gzip_bomb, body), "gzip"
-    elif fault.bad_gzip:
-        body, own["content-encoding"] = b"\x1f\x8b\x08\0" + body, "gzip"
     cut = len(body) if breaks is None else len(body) * min(breaks.at, QUARTERS - 1) // QUARTERS
-    chunked = every > 0
+    chunked = fault.comments_every > 0
     if chunked:
         own["transfer-encoding"] = "chunked"
     else:
@@ -166,26 +164,39 @@ def _whole(answer: Body, headers: Mapping[str, str], fault: Fault, tokens: int) 
         own["content-length"] = str(max(0, announced + fault.wrong_content_length))
     if fault.delay:
         yield Step(fault.delay, b"")
-    status = 307 if fault.redirect and fault.status is None else answer.status
-    opening = head(status, own, fault)
-    frame = chunk if chunked else bytes
-    if fault.pings_only:
-        yield Step(0.0, opening, tokens=tokens)
-        yield from _wait(inf, every or 1.0, frame(b"\n"))
-        return
-    if not (breaks or chunked or fault.first_token_delay or fault.chunk_delay):
+    opening = head(307 if fault.redirect and fault.status is None else answer.status, own, fault)
+    if not (breaks or chunked or fault.first_token_delay or fault.chunk_delay or fault.pings_only):
+        # A length that is wrong leaves the connection out of step.
         yield Step(0.0, opening + body, Act.CLOSE if fault.wrong_content_length else Act.FINISH, tokens)
         return
     yield Step(0.0, opening, tokens=tokens)
+    yield from _quarters(body, cut, breaks, fault)
+
+
+def _encoded(answer: Body, headers: Mapping[str, str], fault: Fault) -> tuple[bytes, dict[str, str]]:
+    """The body as it goes over the wire, and its headers without framing."""
+    own = {"content-type": answer.content_type, **headers, **answer.headers}
+    if fault.gzip_bomb:
+        return bomb(fault.gzip_bomb, answer.data), {**own, "content-encoding": "gzip"}
+    if fault.bad_gzip:
+        return b"\x1f\x8b\x08\0" + answer.data, {**own, "content-encoding": "gzip"}
+    return answer.data, own
+
+
+def _quarters(body: bytes, cut: int, breaks: Break | None, fault: Fault) -> Iterator[Step]:
+    """A whole body up to `cut`, in four parts with their delays, and its end."""
+    every = fault.comments_every
+    frame = chunk if every > 0 else bytes
+    if fault.pings_only:
+        yield from _wait(inf, every or 1.0, frame(b"\n"))
     yield from _wait(fault.first_token_delay, every, frame(b"\n"))
     size = max(1, -(-len(body) // QUARTERS))
     for start in range(0, cut, size):
         if start:
             yield from _wait(fault.chunk_delay, every, frame(b"\n"))
         yield Step(0.0, frame(body[start : min(start + size, cut)]))
-    last = LAST if chunked else b""
     if breaks is None or breaks.how == "clean_end":
-        yield Step(0.0, last, Act.FINISH)
+        yield Step(0.0, LAST if every > 0 else b"", Act.CLOSE if fault.wrong_content_length else Act.FINISH)
     elif breaks.how == "stall":
         yield from _wait(inf, every, frame(b"\n"))
     else:  # a whole body has no in-band error: it is cut off
@@ -198,10 +209,9 @@ def _stream(answer: Stream, headers: Mapping[str, str], fault: Fault, tokens: in
     own = {"content-type": "text/event-stream; charset=utf-8", **headers, "transfer-encoding": "chunked"}
     if fault.delay:
         yield Step(fault.delay, b"")
-    yield Step(0.0, head(307 if fault.redirect else fault.status or 200, own, fault))
+    yield Step(0.0, head(fault.status or (307 if fault.redirect else 200), own, fault))
     if not fault.no_preamble:
-        for event in answer.preamble:
-            yield Step(0.0, chunk(event))
+        yield from (Step(0.0, chunk(event)) for event in answer.preamble)
     yield from _floods(fault)
     if fault.pings_only:
         yield from _wait(inf, every or 1.0, filler)
@@ -217,8 +227,14 @@ def _stream(answer: Stream, headers: Mapping[str, str], fault: Fault, tokens: in
         yield from _broken(breaks.how, answer, fault, answer.content[last] if last < len(answer.content) else b"")
         return
     yield from _wait(fault.chunk_delay, every, filler)
+    yield from _finished(answer, fault, tokens - last)
+
+
+def _finished(answer: Stream, fault: Fault, tokens: int) -> Iterator[Step]:
+    """The end of a stream that was not broken off, with what may go wrong there."""
     for event in answer.finish:
-        yield Step(0.0, chunk(event), tokens=tokens - last if event is answer.finish[0] else 0)
+        yield Step(0.0, chunk(event), tokens=tokens)
+        tokens = 0
     if fault.two_finish_reasons:
         yield Step(0.0, chunk(answer.second_finish))
     for index in range(fault.late_chunks if answer.content else 0):

@@ -1,10 +1,72 @@
-"""Circuit breaker."""
+"""Circuit breaker: leave alone what fails, try it again carefully.
 
+House rules of this file:
+
+* Asking (`admit`) and reporting (`settle`) are two steps. A permit is the number of the generation that gave it; the
+  generation changes with the state, and a result of an older generation is dropped.
+* Outcomes are three: success, failure, and cancelled, which says nothing and only gives the permit back.
+* Nothing happens by itself: an open breaker whose time is over becomes half-open when it is next looked at.
+
+Theory. Two ways to open, because one is blind where the other sees: with little traffic a rate has no meaning, so N
+failures in a row open it (Envoy, Finagle: 5); with much traffic a run of failures is chance or a burst, so a share of
+the calls in a sliding window opens it once there are enough of them (resilience4j). The open time doubles with every
+failed trial, with equal jitter so that many gateways do not return at one instant. (Nygard, "Release It!", 2007.)
+
+What a late result means:
+
+    given in    settled in          means
+    closed      closed, same        counts
+    closed      open, half-open     nothing: the verdict has been given
+    half-open   half-open, same     counts for the trial
+    half-open   closed or open      nothing: the trial is over
+    open        open                the rare probe of the panic rule: a success begins the trial
+"""
+
+import random
+from collections.abc import Mapping
+from enum import StrEnum
+from types import MappingProxyType
 from typing import Annotated
 
 from pydantic import Field
 
+from standfast.canon.attempt import Outcome
+from standfast.canon.instants import Monotonic
 from standfast.canon.settings import Seconds, Settings
+from standfast.policy.window import TimeWindow
+
+PROBE_INTERVAL = 1.0
+"""Seconds between probes of the panic rule."""
+
+
+class State(StrEnum):
+    """Closed lets everything through, open nothing, half-open a few."""
+
+    CLOSED = "closed"
+    OPEN = "open"
+    HALF_OPEN = "half_open"
+
+
+class Event(StrEnum):
+    """What moves a breaker."""
+
+    TRIPPED = "tripped"  # too many failures
+    RESTED = "rested"  # the open time is over
+    RECOVERED = "recovered"  # enough successes of the trial
+    RELAPSED = "relapsed"  # a failure of the trial
+    PROBED = "probed"  # a probe of the panic rule succeeded
+
+
+TRANSITIONS: Mapping[tuple[State, Event], State] = MappingProxyType(
+    {
+        (State.CLOSED, Event.TRIPPED): State.OPEN,
+        (State.OPEN, Event.RESTED): State.HALF_OPEN,
+        (State.OPEN, Event.PROBED): State.HALF_OPEN,
+        (State.HALF_OPEN, Event.RECOVERED): State.CLOSED,
+        (State.HALF_OPEN, Event.RELAPSED): State.OPEN,
+    }
+)
+"""The whole machine. An event that has no row in a state changes nothing."""
 
 
 class BreakerSettings(Settings):
@@ -29,3 +91,136 @@ class BreakerSettings(Settings):
     open_cap: Annotated[Seconds, Field(gt=0)] = 300.0
     half_open_permits: Annotated[int, Field(ge=1)] = 3
     half_open_successes: Annotated[int, Field(ge=1)] = 2
+
+
+class Breaker:
+    """The breaker of one deployment.
+
+    Args:
+        settings: when to open and how to come back.
+
+    Attributes:
+        opened_at: when it opened last; meaningful only while it is open.
+    """
+
+    __slots__ = (
+        "_generation",
+        "_next_probe",
+        "_out",
+        "_probe_out",
+        "_row",
+        "_settings",
+        "_state",
+        "_successes",
+        "_trips",
+        "_until",
+        "_window",
+        "opened_at",
+    )
+
+    def __init__(self, settings: BreakerSettings) -> None:
+        self._settings = settings
+        self._state = State.CLOSED
+        self._generation = 0
+        self._window = TimeWindow(settings.window)
+        self._row = 0  # failures in a row
+        self._trips = 0  # openings since it was last closed
+        self._out = 0  # half-open permits that are not settled
+        self._successes = 0
+        self._until = Monotonic(0.0)
+        self._probe_out = False
+        self._next_probe = Monotonic(0.0)
+        self.opened_at = Monotonic(0.0)
+
+    def state(self, now: Monotonic) -> State:
+        """The state at this instant."""
+        if self._state is State.OPEN and now >= self._until:
+            self._move(Event.RESTED)
+        return self._state
+
+    def admit(self, now: Monotonic) -> int | None:
+        """The generation of a permit for one call, or None: not now."""
+        if self._state is State.CLOSED:
+            return self._generation
+        if self.state(now) is State.OPEN or self._out >= self._settings.half_open_permits:
+            return None
+        self._out += 1
+        return self._generation
+
+    def retry_at(self, now: Monotonic) -> Monotonic:
+        """When a call that is refused now may come again."""
+        return self._until if self.state(now) is State.OPEN else now
+
+    def force_probe(self, now: Monotonic) -> int | None:
+        """While open, a permit for the panic rule: one at a time and at most one a second."""
+        if self.state(now) is not State.OPEN or self._probe_out or now < self._next_probe:
+            return None
+        self._probe_out = True
+        self._next_probe = Monotonic(now + PROBE_INTERVAL)
+        return self._generation
+
+    def settle(
+        self, generation: int, outcome: Outcome, now: Monotonic, rng: random.Random
+    ) -> tuple[State, State] | None:
+        """Report how a call with a permit of this generation ended; states before and after if that changed it."""
+        before = self.state(now)
+        if generation != self._generation:
+            return None
+        if before is State.CLOSED:
+            self._settle_closed(outcome, now, rng)
+        elif before is State.HALF_OPEN:
+            self._settle_half_open(outcome, now, rng)
+        else:
+            self._probe_out = False
+            if outcome is Outcome.SUCCESS:
+                self._move(Event.PROBED)
+                self._succeed()
+        return None if self._state is before else (before, self._state)
+
+    def recent(self, now: Monotonic) -> tuple[int, int]:
+        """Calls and failures in the window."""
+        return self._window.counts(now)
+
+    def _settle_closed(self, outcome: Outcome, now: Monotonic, rng: random.Random) -> None:
+        if outcome is Outcome.SUCCESS:
+            self._row = 0
+            self._window.record(now, ok=True)
+        elif outcome is Outcome.FAILURE:
+            self._row += 1
+            self._window.record(now, ok=False)
+            calls, failures = self._window.counts(now)
+            limits = self._settings
+            if self._row >= limits.consecutive or (calls >= limits.min_calls and failures >= limits.rate * calls):
+                self._open(Event.TRIPPED, now, rng)
+
+    def _settle_half_open(self, outcome: Outcome, now: Monotonic, rng: random.Random) -> None:
+        self._out = max(0, self._out - 1)
+        if outcome is Outcome.FAILURE:
+            self._open(Event.RELAPSED, now, rng)
+        elif outcome is Outcome.SUCCESS:
+            self._succeed()
+
+    def _succeed(self) -> None:
+        self._successes += 1
+        if self._successes >= self._settings.half_open_successes:
+            self._move(Event.RECOVERED)
+            self._trips = 0
+
+    def _open(self, event: Event, now: Monotonic, rng: random.Random) -> None:
+        self._move(event)
+        limits = self._settings
+        full = min(limits.open_cap, limits.open * 2.0 ** min(self._trips, 30))
+        self._trips += 1
+        self._until = Monotonic(now + full / 2 + rng.uniform(0.0, full / 2))
+        self.opened_at = now
+
+    def _move(self, event: Event) -> None:
+        """Take the row of the table; every change of state begins a generation with clean counts."""
+        after = TRANSITIONS.get((self._state, event))
+        if after is None:
+            return
+        self._state = after
+        self._generation += 1
+        self._row = self._out = self._successes = 0
+        self._probe_out = False
+        self._window.clear()

@@ -1,5 +1,6 @@
 """How hard to try."""
 
+import random
 from typing import Annotated
 
 from pydantic import Field
@@ -35,3 +36,44 @@ class RetrySettings(Settings):
     budget_floor: Annotated[int, Field(ge=0)] = 3
     wait: Annotated[Seconds, Field(ge=0)] = 3.0
     backoff: BackoffSettings = BackoffSettings()
+
+
+def backoff(settings: BackoffSettings, attempt: int, rng: random.Random) -> float:
+    """Seconds to wait before repetition number `attempt` (the first is 0)."""
+    return rng.uniform(0.0, min(settings.cap, settings.base * 2.0 ** min(max(0, attempt), 30)))
+
+
+class RetryBudget:
+    """Counts requests in flight and retries under way, so that retries stay a share of the work.
+
+    Args:
+        share: retries allowed, as a share of the requests in flight (Envoy's retry budget: 20 %).
+        floor: retries that are always allowed (Envoy: 3).
+    """
+
+    __slots__ = ("_floor", "_share", "in_flight", "retrying")
+
+    def __init__(self, share: float, floor: int) -> None:
+        self._share = share
+        self._floor = floor
+        self.in_flight = 0
+        self.retrying = 0
+
+    def started(self) -> None:
+        """A request came."""
+        self.in_flight += 1
+
+    def ended(self) -> None:
+        """A request got its outcome."""
+        self.in_flight = max(0, self.in_flight - 1)
+
+    def take(self) -> bool:
+        """Ask for one retry; False means that retries would do more harm than good now."""
+        if self.retrying >= max(self._floor, self._share * self.in_flight):
+            return False
+        self.retrying += 1
+        return True
+
+    def give_back(self) -> None:
+        """A retry that was taken is over."""
+        self.retrying = max(0, self.retrying - 1)

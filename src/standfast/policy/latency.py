@@ -1,0 +1,45 @@
+"""What a target's own history says about how long its first content takes."""
+
+from array import array
+
+SAMPLES = 128
+ENOUGH = 20
+REFRESH = 16
+ALPHA = 0.1
+
+
+class Latency:
+    """The last 128 observations, their 95th percentile and a moving average.
+
+    Attributes:
+        ewma: exponentially weighted moving average (alpha 0.1), seconds; None before the first observation.
+    """
+
+    __slots__ = ("_at", "_fresh", "_p95", "_ring", "ewma")
+
+    def __init__(self) -> None:
+        self._ring = array("d")
+        self._at = 0
+        self._fresh = 0
+        self._p95: float | None = None
+        self.ewma: float | None = None
+
+    def observe(self, seconds: float) -> None:
+        """Add one observation."""
+        if len(self._ring) < SAMPLES:
+            self._ring.append(seconds)
+        else:
+            self._ring[self._at] = seconds
+            self._at = (self._at + 1) % SAMPLES
+        self._fresh += 1
+        self.ewma = seconds if self.ewma is None else self.ewma + ALPHA * (seconds - self.ewma)
+
+    def p95(self) -> float | None:
+        """The 95th percentile (nearest rank), seconds; None below 20 observations. Computed anew every 16 of them."""
+        if len(self._ring) < ENOUGH:
+            return None
+        if self._p95 is None or self._fresh >= REFRESH:
+            ordered = sorted(self._ring)
+            self._p95 = ordered[-(-95 * len(ordered) // 100) - 1]
+            self._fresh = 0
+        return self._p95

@@ -1,0 +1,70 @@
+"""Limits of one upstream key: requests a minute, tokens a minute, requests at the same time."""
+
+from standfast.canon.instants import Monotonic
+
+BURST_SECONDS = 10.0
+"""A bucket holds what ten seconds allow: Azure enforces minute limits in slices of 1 or 10 s, larger bursts fail."""
+
+BUSY_WAIT = 0.05
+"""Seconds after which to ask again when every slot is taken: nobody knows when one becomes free."""
+
+
+class _Bucket:
+    """A token bucket, refilled continuously."""
+
+    __slots__ = ("_at", "_level", "_rate", "_size")
+
+    def __init__(self, per_minute: int) -> None:
+        self._rate = per_minute / 60.0
+        self._size = max(1.0, self._rate * BURST_SECONDS)
+        self._level = self._size
+        self._at: Monotonic | None = None
+
+    def wait(self, amount: float, now: Monotonic) -> float:
+        """Seconds until `amount` may be taken; a larger amount than the bucket holds waits until it is full."""
+        if self._at is not None and now > self._at:
+            self._level = min(self._size, self._level + (now - self._at) * self._rate)
+        self._at = now
+        missing = min(amount, self._size) - self._level
+        return 0.0 if missing <= 1e-9 else missing / self._rate  # noqa: PLR2004 - rounding of the refill
+
+    def take(self, amount: float) -> None:
+        """Take it; the level may fall below zero, and what it owes is waited for. A negative amount gives back."""
+        self._level = min(self._size, self._level - amount)
+
+
+class KeySlots:
+    """What one upstream key may still do. None means unlimited."""
+
+    __slots__ = ("_concurrency", "_requests", "_taken", "_tokens")
+
+    def __init__(self, rpm: int | None, tpm: int | None, concurrency: int | None) -> None:
+        self._requests = _Bucket(rpm) if rpm is not None else None
+        self._tokens = _Bucket(tpm) if tpm is not None else None
+        self._concurrency = concurrency
+        self._taken = 0
+
+    def admit(self, tokens: int, now: Monotonic) -> float:
+        """0.0 if a request of about `tokens` tokens may go now (it is then taken), else the seconds to wait."""
+        if self._concurrency is not None and self._taken >= self._concurrency:
+            return BUSY_WAIT
+        wait = 0.0
+        if self._requests is not None:
+            wait = self._requests.wait(1.0, now)
+        if self._tokens is not None:
+            wait = max(wait, self._tokens.wait(tokens, now))
+        if wait > 0.0:
+            return wait
+        self._taken += 1
+        if self._requests is not None:
+            self._requests.take(1.0)
+        if self._tokens is not None:
+            self._tokens.take(tokens)
+        return 0.0
+
+    def release(self, estimated: int, actual: int | None, now: Monotonic) -> None:
+        """The request is over: free its slot and correct the estimate; `actual` is None if nobody knows."""
+        self._taken = max(0, self._taken - 1)
+        if self._tokens is not None and actual is not None:
+            self._tokens.wait(0.0, now)
+            self._tokens.take(actual - estimated)
