@@ -52,7 +52,17 @@ def _panel(axes: "Axes", figure: Figure) -> None:
         colour = LINE if figure.met() else MISSED
         axes.axhline(line, color=colour, linestyle="--", linewidth=1.4)
         words = f"budget {figure.budget.text(figure.unit)}" + ("" if figure.met() else ": not met")
-        axes.annotate(words, (0.02, line), (0, 3), ("axes fraction", "data"), "offset points", fontsize=8, color=colour)
+        ground = {"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 0.8}
+        axes.annotate(
+            words,
+            (0.02, line),
+            (0, 4),
+            ("axes fraction", "data"),
+            "offset points",
+            fontsize=8,
+            color=colour,
+            bbox=ground,
+        )
     axes.set_xticks(range(len(bars)), [who for who, _ in bars])
     axes.set_xlim(-0.7, max(len(bars), 2) - 0.3)
     axes.set_ylim(lowest * 1.1, highest * 1.25)

@@ -2,7 +2,8 @@
 
 Two kinds of load. *Closed*: `--streams N` keeps N streams open; one that ends is followed by the next on the same
 connection. *Open*: `--rate R` starts R streams a second whatever happens; the time to the first token runs from the
-instant at which a stream was due, so that a slow server cannot hide by slowing the load down (what a timer itself is late, up to 2 ms, is not counted).
+instant at which a stream was due, so that a slow server cannot hide by slowing the load down. What the timer itself is
+late, up to 2 ms, is not counted.
 
 Prints JSON lines: `{"open": n}` from `--settle` seconds on, twice a second, and one with the result at the end.
 """

@@ -40,9 +40,6 @@ _SHAPES: tuple[tuple[tuple[str, ...], str], ...] = (
 )
 _COMPILED = tuple((needles, re.compile(pattern)) for needles, pattern in _SHAPES)
 
-# C0 and C1 controls, DEL, line and paragraph separators, marks that change the reading direction, lone surrogates.
-_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-
 
 def scrub(text: str) -> str:
     """`text` with everything of a well-known key shape replaced by `[redacted]`."""
@@ -56,12 +53,18 @@ def scrub(text: str) -> str:
 
 
 def escape(text: str) -> str:
-    r"""`text` with everything that could end, forge or hide a line written as a JSON escape (`\n`, `\u001b`)."""
+    r"""`text` with everything that could end, forge or hide a line written as a JSON escape (`\n`, `\u001b`).
+
+    That is whatever Unicode calls not printable: C0 and C1 controls, line separators, direction marks, lone
+    surrogates, private use. A JSON text means the same afterwards.
+    """
     if text.isprintable():
         return text
-    return _UNSAFE.sub(
-        lambda match: json.dumps(match[0])[1:-1] if match[0] < "\x7f" else f"\\u{ord(match[0]):04x}", text
-    )
+    return "".join(each if each.isprintable() else _escaped(each) for each in text)
+
+
+def _escaped(character: str) -> str:
+    return "\\u007f" if character == "\x7f" else json.dumps(character)[1:-1]
 
 
 class Redactor:

@@ -7,13 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from openai.types.chat import ChatCompletionChunk
+
 from standfast.canon.usage import Usage
 from standfast.formats._openai_relay import OpenAIRelay
 from standfast.formats.openai_chat import FORMAT
 
 LIMIT = 1 << 16
 DONE = b"data: [DONE]\n\n"
-USAGE = {"prompt_tokens": 9, "completion_tokens": 4}
+USAGE = {"prompt_tokens": 9, "completion_tokens": 4, "total_tokens": 13}
 
 
 def event(data: object, end: bytes = b"\n") -> bytes:
@@ -35,7 +36,9 @@ def text(piece: str, **fields: object) -> bytes:
 
 ROLE = chunk({"role": "assistant", "content": ""})
 STOP = chunk({}, "stop")
-ONLY_USAGE = event({"id": "c1", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [], "usage": USAGE})
+ONLY_USAGE = event(
+    {"id": "c1", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [], "usage": USAGE}
+)
 
 
 def relay(*, include_usage: bool = False, limit: int = LIMIT) -> OpenAIRelay:
@@ -138,7 +141,7 @@ def test_usage_on_the_finish_chunk() -> None:
 
 
 def test_usage_on_every_chunk_passes() -> None:
-    """vLLM's continuous usage: the last count stands; `usage: null` is unremarkable."""
+    """Continuous usage (vLLM): the last count stands; `usage: null` is unremarkable."""
     machine = relay()
     nulls = text("a", usage=None)
     machine.feed(nulls)

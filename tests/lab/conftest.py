@@ -61,7 +61,14 @@ class Heard(NamedTuple):
         return found
 
 
-def ask(wire: str, *, stream: bool = False, model: str = "m-1", text: str = "hi \u2603", headers: dict[str, str] | None = None) -> bytes:
+def ask(
+    wire: str,
+    *,
+    stream: bool = False,
+    model: str = "m-1",
+    text: str = "hi \u2603",
+    headers: dict[str, str] | None = None,
+) -> bytes:
     """The raw request of a chat; the connection is closed after the answer."""
     message: dict[str, object] = {"role": "user", "content": text}
     body: dict[str, object] = {"model": model, "messages": [message]}
@@ -119,14 +126,20 @@ Body = Callable[[Lab], Awaitable[None]]
 def run() -> Callable[..., None]:
     """Run a coroutine function with a started lab."""
 
-    def runner(body: Body, settings: LabSettings | None = None, now: Callable[[], float] | None = None) -> None:
+    def start(
+        body: Body,
+        settings: LabSettings | None = None,
+        now: Callable[[], float] | None = None,
+        loop: Callable[[], asyncio.AbstractEventLoop] | None = None,
+    ) -> None:
         async def whole() -> None:
             async with Lab(settings, now=now) as lab:
                 await body(lab)
 
-        asyncio.run(whole())
+        with asyncio.Runner(loop_factory=loop) as runner:
+            runner.run(whole())
 
-    return runner
+    return start
 
 
 def inflate(data: bytes, limit: int) -> tuple[bytes, int]:
@@ -138,3 +151,20 @@ def inflate(data: bytes, limit: int) -> tuple[bytes, int]:
         data = machine.unconsumed_tail
     assert machine.eof
     return tail, size
+
+
+class Tools(NamedTuple):
+    """The helpers above for test modules (importlib mode imports no neighbours)."""
+
+    ask: Callable[..., bytes] = ask
+    request: Callable[..., bytes] = request
+    send: Callable[..., Awaitable[Heard]] = send
+    settled: Callable[[Lab], Awaitable[None]] = settled
+    inflate: Callable[[bytes, int], tuple[bytes, int]] = inflate
+    key: str = KEY
+
+
+@pytest.fixture
+def t() -> Tools:
+    """Raw-socket helpers."""
+    return Tools()

@@ -54,6 +54,7 @@ GARBAGE = [
 
 @pytest.fixture(params=NAMES)
 def provider(request: pytest.FixtureRequest) -> Provider:
+    """Each provider in turn."""
     found: Provider = plugins.load("providers", request.param).PROVIDER
     return found
 
@@ -61,6 +62,7 @@ def provider(request: pytest.FixtureRequest) -> Provider:
 def classify(
     provider: Provider, status: int, body: object = b"", headers: tuple[tuple[bytes, bytes], ...] = ()
 ) -> Failure:
+    """Classify an answer and check the failure's form."""
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
     failure = provider.classify(Answer(status, headers, data, Wall(1_760_000_000.0)))
     check(failure, status)

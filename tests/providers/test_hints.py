@@ -15,6 +15,7 @@ DATE = (b"date", b"Thu, 09 Oct 2025 08:50:00 GMT")  # 200 seconds behind the loc
 
 
 def answer(*headers: tuple[bytes, bytes], status: int = 429) -> Answer:
+    """An answer with these headers."""
     return Answer(status, headers, b"", RECEIVED)
 
 
@@ -83,7 +84,7 @@ def test_a_success_has_no_hint_in_its_headers() -> None:
     ],
 )
 def test_reset_headers_of_openai_and_its_dialects(name: str, reset: bytes, expected: float | None) -> None:
-    """A used-up limit names its reset as Go duration, seconds or instant; a limit with something left does not count."""
+    """A used-up limit names its reset as Go duration, seconds or instant; one with something left does not count."""
     left, until = name.format("remaining").encode(), name.format("reset").encode()
     assert retry_after(answer(DATE, (left, b"0"), (until, reset))) == expected
     assert retry_after(answer(DATE, (left, b"17"), (until, reset))) is None
@@ -125,9 +126,9 @@ def test_should_retry_is_read_as_three_values() -> None:
 
 
 _NAMES = st.sampled_from(
-    [b"retry-after", b"retry-after-ms", b"date", b"x-ratelimit-remaining-", b"x-ratelimit-reset-"]
-    + [b"x-ratelimit-remaining-requests", b"x-ratelimit-reset-requests", b"x-should-retry"]
-    + [b"anthropic-ratelimit-tokens-remaining", b"anthropic-ratelimit-tokens-reset"]
+    b"retry-after retry-after-ms date x-ratelimit-remaining- x-ratelimit-reset- x-should-retry "
+    b"x-ratelimit-remaining-requests x-ratelimit-reset-requests "
+    b"anthropic-ratelimit-tokens-remaining anthropic-ratelimit-tokens-reset".split()
 )
 _VALUES = st.one_of(
     st.binary(max_size=40),

@@ -34,22 +34,22 @@ COMMANDS = (
     Command(
         "demo",
         "standfast.cli.demo:demo",
-        "Start the gateway with what is there: the providers whose keys are in the environment, else three stand-ins.",
+        "Start the gateway with the keys in the environment, else with stand-ins.",
         "standfast demo",
     ),
     Command(
-        "lab", "standfast.cli.lab:lab", "Start the stand-in providers alone.", "standfast lab --ports 9101,9102,9103"
+        "lab", "standfast.cli.lab:lab", "Start the stand-in providers alone.", "standfast lab --ports 9101 9102 9103"
     ),
     Command(
         "ask",
         "standfast.cli.ask:ask",
-        "Ask a model through the gateway's library, without a server.",
+        "Ask a model, without a server.",
         'standfast ask "What is a circuit breaker?" --model gpt-4.1',
     ),
     Command(
         "check",
         "standfast.cli.check:check",
-        "Ask the provider of every target whether it answers; exit code 1 if one does not.",
+        "Ask every target's provider whether it answers (1 if one does not).",
         "standfast check --config standfast.yaml --json",
     ),
 )
@@ -58,7 +58,7 @@ CONFIG_COMMANDS = (
     Command(
         "check",
         "standfast.cli.config:check",
-        "Report every problem of a configuration file; exit code 2 if there is one.",
+        "Report every problem of a configuration file (2 if there is one).",
         "standfast config check standfast.yaml",
     ),
     Command(
@@ -132,7 +132,11 @@ def _report_error(error: StandfastError, *, as_json: bool) -> int:
     attempts = error.attempts if isinstance(error, RequestFailed) else ()
     if as_json:
         tried = [
-            {"deployment": attempt.deployment, "outcome": attempt.outcome, "failure": attempt.failure and attempt.failure.kind}
+            {
+                "deployment": attempt.deployment,
+                "outcome": attempt.outcome,
+                "failure": attempt.failure and attempt.failure.kind,
+            }
             for attempt in attempts
         ]
         shown = {"code": error.code, "status": error.status, "message": error.message, "attempts": tried}

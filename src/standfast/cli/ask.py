@@ -8,7 +8,6 @@ from standfast.cli.output import print_json, say, write, write_part
 from standfast.cli.settings import ConfigFile, Json, configuration
 from standfast.config.environment import FALLBACK_MODEL
 from standfast.config.schema import Config
-from standfast.engine.gateway import Gateway
 from standfast.errors import InvalidRequest
 
 
@@ -34,6 +33,8 @@ def _usual_model(config: Config) -> str:
 
 
 async def _whole(config: Config, model: str, prompt: str) -> int:
+    from standfast.engine.gateway import Gateway  # noqa: PLC0415 - a wrong configuration is told without it
+
     async with Gateway(config) as gateway:
         reply = await gateway.chat(model, [{"role": "user", "content": prompt}])
     attempts = [
@@ -53,6 +54,8 @@ async def _whole(config: Config, model: str, prompt: str) -> int:
 
 async def _streamed(config: Config, model: str, prompt: str) -> int:
     """As it comes; on a terminal the reader watches it grow."""
+    from standfast.engine.gateway import Gateway  # noqa: PLC0415 - a wrong configuration is told without it
+
     if sys.stderr.isatty():
         say(f"[{model}]")
     begun = False

@@ -3,17 +3,17 @@
 import asyncio
 import sys
 from dataclasses import asdict
-
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-from rich.table import Table
+from typing import TYPE_CHECKING
 
 from standfast.cli import FAILED, OK
 from standfast.cli.output import print_json, write
 from standfast.cli.settings import ConfigFile, Json, configuration
 from standfast.config.schema import Config
-from standfast.engine.gateway import Gateway
-from standfast.engine.probes import TargetReport
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from standfast.engine.probes import TargetReport
 
 
 def check(*, config: ConfigFile = None, as_json: Json = False) -> int:
@@ -29,6 +29,8 @@ def check(*, config: ConfigFile = None, as_json: Json = False) -> int:
     if as_json:
         print_json({"ok": well, "targets": [asdict(report) for report in reports]})
     elif sys.stdout.isatty():
+        from rich.console import Console  # noqa: PLC0415 - only terminals need it
+
         Console().print(_table(reports))
     else:
         for report in reports:
@@ -36,8 +38,13 @@ def check(*, config: ConfigFile = None, as_json: Json = False) -> int:
     return OK if well else FAILED
 
 
-async def _reports(config: Config) -> list[TargetReport]:
+async def _reports(config: Config) -> "list[TargetReport]":
     """In the order of the configuration, whoever answers first."""
+    from rich.console import Console  # noqa: PLC0415 - help needs neither rich nor the engine
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn  # noqa: PLC0415
+
+    from standfast.engine.gateway import Gateway  # noqa: PLC0415
+
     order = list(dict.fromkeys(line.target for model in config.models.values() for line in model.targets))
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
@@ -51,7 +58,9 @@ async def _reports(config: Config) -> list[TargetReport]:
     return sorted(reports, key=lambda report: order.index(report.target))
 
 
-def _table(reports: list[TargetReport]) -> Table:
+def _table(reports: "list[TargetReport]") -> "Table":
+    from rich.table import Table  # noqa: PLC0415 - only terminals need it
+
     table = Table("target", "answers", "breaker", "ms", "detail")
     for report in reports:
         target, answers, *rest = _cells(report)
@@ -59,6 +68,6 @@ def _table(reports: list[TargetReport]) -> Table:
     return table
 
 
-def _cells(report: TargetReport) -> tuple[str, str, str, str, str]:
+def _cells(report: "TargetReport") -> tuple[str, str, str, str, str]:
     latency = "-" if report.latency_ms is None else f"{report.latency_ms:.0f}"
     return report.target, "yes" if report.ok else "no", report.state, latency, report.detail

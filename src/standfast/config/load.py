@@ -48,8 +48,8 @@ def load(
         raise ConfigError([Problem(_WHOLE, "is empty; `standfast config init` writes an example")], str(path))
     problems, config = _judge(document.data, environ, server)
     if config is None or document.problems:
-        found = [_with_line(problem, document.lines) for problem in (*document.problems, *problems)]
-        raise ConfigError(found, str(path))
+        found = sorted((*document.problems, *problems), key=lambda problem: _line(problem.path, document.lines))
+        raise ConfigError([_with_line(problem, document.lines) for problem in found], str(path))
     return config
 
 
@@ -106,7 +106,7 @@ def _text(path: Path) -> str:
         raise ConfigError([Problem(f"line {line}", "is no UTF-8 text")], str(path)) from None
 
 
-class _Syntax(Exception):  # noqa: N818 - never leaves this module
+class _Syntax(Exception):
     """The text is no document; the message shows nothing long of it, it may be a key."""
 
     def __init__(self, message: str, line: int | None = None) -> None:
@@ -144,14 +144,18 @@ def _toml(text: str) -> YamlText:
         raise _Syntax("holds a value that cannot be read") from None
 
 
-def _with_line(problem: Problem, lines: Mapping[str, int]) -> Problem:
-    """The same problem with the line of the nearest thing that is written in the file."""
-    path = problem.path
+def _line(path: str, lines: Mapping[str, int]) -> int:
+    """The line of the nearest thing that is written in the file; 0 if nothing of the path is."""
     while path and path not in lines:
         path = path[: max(path.rfind("."), path.rfind("["), 0)]
-    if not path:
+    return lines[path] if path else 0
+
+
+def _with_line(problem: Problem, lines: Mapping[str, int]) -> Problem:
+    line = _line(problem.path, lines)
+    if not line:
         return problem
-    return Problem(problem.path, f"{problem.message} (line {lines[path]})", problem.suggestion)
+    return Problem(problem.path, f"{problem.message} (line {line})", problem.suggestion)
 
 
 _READERS: Mapping[str, Callable[[str], YamlText]] = {".yaml": _yaml, ".yml": _yaml, ".toml": _toml}

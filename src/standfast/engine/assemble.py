@@ -24,6 +24,9 @@ from standfast.providers.base import Provider, ProviderSettings
 DIRECT_LIMIT = 256
 """How many `provider/model` names that are not configured are kept; the oldest makes room."""
 
+NAME_LIMIT = 256
+"""Characters of a model name that a client may send."""
+
 _JSON = b"content-type: application/json\r\n"
 _STREAM = b"content-type: text/event-stream; charset=utf-8\r\ncache-control: no-cache\r\n"
 
@@ -56,8 +59,8 @@ class Snapshot:
             return route
         provider, _, upstream = model.partition("/")
         settings = self.config.providers.get(provider)
-        if settings is None or not upstream or len(model) > 256:
-            raise UnknownModel(plugins.unknown("model", model[:256], self.routes))
+        if settings is None or not upstream or len(model) > NAME_LIMIT:
+            raise UnknownModel(plugins.unknown("model", model[:NAME_LIMIT], self.routes))
         return self._add_direct(provider, upstream, settings)
 
     def _add_direct(self, provider: str, upstream: str, settings: ProviderSettings) -> Route:

@@ -26,8 +26,8 @@ class Bus:
         for hook in self._hooks:
             try:
                 hook.request_ended(record)
-            except Exception:  # noqa: BLE001 - foreign code; it must not break a request
-                self._unplug(hook)
+            except Exception as error:  # noqa: BLE001 - foreign code; it must not break a request
+                self._unplug(hook, error)
 
     def changed(self, changes: Iterable[Change]) -> None:
         """States changed."""
@@ -35,8 +35,8 @@ class Bus:
             for hook in self._hooks:
                 try:
                     hook.changed(change)
-                except Exception:  # noqa: BLE001 - foreign code; it must not break a request
-                    self._unplug(hook)
+                except Exception as error:  # noqa: BLE001 - foreign code; it must not break a request
+                    self._unplug(hook, error)
 
     def close(self) -> None:
         """Close every hook, the last one plugged first."""
@@ -47,6 +47,6 @@ class Bus:
                 log.exception("hook %s failed while closing", type(hook).__name__)
         self._hooks = []
 
-    def _unplug(self, hook: Hook) -> None:
+    def _unplug(self, hook: Hook, error: Exception) -> None:
         self._hooks = [other for other in self._hooks if other is not hook]
-        log.exception("hook %s raised and is unplugged; requests go on", type(hook).__name__)
+        log.error("hook %s raised and is unplugged; requests go on", type(hook).__name__, exc_info=error)

@@ -117,7 +117,7 @@ class Call:
         """The answer begins."""
         self._status = status
         self._headers = headers
-        if not self._drive.stream or not 200 <= status < 300:
+        if not self._drive.stream or not self._succeeded:
             return
         kind = next((value for name, value in headers if name == b"content-type"), b"").lower()
         if kind.startswith(b"text/html") or b"json" in kind:
@@ -156,7 +156,7 @@ class Call:
             self._over()
         elif self._relay is not None:
             self._close(self._relay)
-        elif 200 <= self._status < 300:
+        elif self._succeeded:
             self._whole(b"".join(self._body))
         else:
             self._fail(self._classify(b"".join(self._body)[:CLASSIFIED_BODY_BYTES]))
@@ -307,6 +307,10 @@ class Call:
     def _extend(self, seconds: float) -> None:
         self.deadline = min(self._drive.services.clock.now() + seconds, self._end)
         self._drive.services.wheel.watch(self)
+
+    @property
+    def _succeeded(self) -> bool:
+        return self._status // 100 == 2  # noqa: PLR2004 - HTTP's class of success
 
     @property
     def usage(self) -> Usage | None:

@@ -155,7 +155,7 @@ class Drive:
             if self._call is not None:
                 self._call.stop()
             self.exchange.cancel(now)
-            self._deliver_error(Draining("The gateway is shutting down and could not wait longer."), now, "draining")
+            self._deliver_error(Draining("The gateway is shutting down and could not wait longer."))
 
     # what the wheel tells
 
@@ -226,11 +226,11 @@ class Drive:
             elif kind is Commit:
                 self._commit()
             elif kind is Finish:
-                self._finish(now)
+                self._finish()
             elif kind is Sleep:
                 self._sleep(step, now)  # type: ignore[arg-type]  # as above
             elif kind is Refuse:
-                self._refuse(step, now)  # type: ignore[arg-type]  # as above
+                self._refuse(step)  # type: ignore[arg-type]  # as above
 
     def _send(self, send: Send, now: Monotonic) -> None:
         target, operation = send.target, self.exchange.ask.operation
@@ -271,27 +271,27 @@ class Drive:
             self._opened = True
             self.out.begin(200, call.outlet.stream_headers + self._own_headers(len(self.exchange.attempts) + 1))
 
-    def _finish(self, now: Monotonic) -> None:
+    def _finish(self) -> None:
         self._over = True
         if self.stream:
             self.out.end()
         else:
             outlet = self._snapshot.outlets[self.served.deployment]  # type: ignore[union-attr]  # committed before
             self.out.reply(200, outlet.reply_headers + self._own_headers(len(self.exchange.attempts)), self._body)
-        self._conclude(now, 200, "")
+        self._conclude(200, "")
 
-    def _refuse(self, refuse: Refuse, now: Monotonic) -> None:
+    def _refuse(self, refuse: Refuse) -> None:
         failure = refuse.failure
         if failure is not None and failure.kind is FailureKind.CLIENT_CANCELLED:
             self._over = True
-            self._conclude(now, 499, failure.kind.value)
+            self._conclude(499, failure.kind.value)
             return
         error = refusal_error(refuse, self.exchange.ask.model)
         if self._unsendable is not None and failure is not None and failure.detail == self._unsendable.message:
             error = self._unsendable
-        self._deliver_error(error, now, error.code)
+        self._deliver_error(error)
 
-    def _deliver_error(self, error: StandfastError, now: Monotonic, code: str) -> None:
+    def _deliver_error(self, error: StandfastError) -> None:
         self._over = True
         self.error = error
         form = self.inquiry.format
@@ -301,7 +301,7 @@ class Drive:
         else:
             headers = JSON_HEADERS + self._own_headers(len(self.exchange.attempts)) + error_headers(error)
             self.out.reply(error.status, headers, form.write_error(error))
-        self._conclude(now, error.status, code)
+        self._conclude(error.status, error.code)
 
     def _own_headers(self, attempts: int) -> bytes:
         fallback = self.served is not None and self.served is not self.exchange.first_choice
@@ -311,7 +311,7 @@ class Drive:
             headers += trace_header(self.exchange.attempts, answering)
         return headers
 
-    def _conclude(self, now: Monotonic, status: int, code: str) -> None:
+    def _conclude(self, status: int, code: str) -> None:
         services, ask, attempts = self.services, self.exchange.ask, self.exchange.attempts
         services.active.discard(self)
         for alarm in (self._pulse, self._nap):

@@ -14,6 +14,8 @@ _LATER = {
     "prefer": "preferences arrive with the smart strategy",
 }
 MAX_DEADLINE_MS = 86_400_000
+TEXT_LIMIT = 256
+TAG_LIMIT = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,15 +74,15 @@ def read_controls(values: Mapping[str, object]) -> Controls:
 
 
 def _text(name: str, value: object) -> str:
-    if not isinstance(value, str) or len(value) > 256:
-        raise InvalidRequest(f"{name} must be text of at most 256 characters.", param=name)
+    if not isinstance(value, str) or len(value) > TEXT_LIMIT:
+        raise InvalidRequest(f"{name} must be text of at most {TEXT_LIMIT} characters.", param=name)
     return value
 
 
 def _tags(name: str, value: object) -> tuple[str, ...]:
     parts = value.split(",") if isinstance(value, str) else value
-    if not isinstance(parts, list) or len(parts) > 16:
-        raise InvalidRequest(f"{name} must be at most 16 comma-separated words.", param=name)
+    if not isinstance(parts, list) or len(parts) > TAG_LIMIT:
+        raise InvalidRequest(f"{name} must be at most {TAG_LIMIT} comma-separated words.", param=name)
     return tuple(_text(name, part).strip() for part in parts)
 
 

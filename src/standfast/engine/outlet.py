@@ -1,4 +1,4 @@
-"""Everything about one target that can be prepared when the configuration is loaded, and is only looked up per request."""
+"""Everything about one target that can be prepared when the configuration is loaded."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -74,7 +74,7 @@ class _Ping:
 
 
 async def ping(
-    client: UpstreamClient, clock: Clock, deployment: Deployment, settings: ProviderSettings, timeout: float
+    client: UpstreamClient, clock: Clock, deployment: Deployment, settings: ProviderSettings, limit: float
 ) -> tuple[Failure | None, float]:
     """Ask once, with the first key.
 
@@ -88,14 +88,14 @@ async def ping(
     request = RequestHead("GET", origin, path, headers).request()
     listener = _Ping(asyncio.get_running_loop().create_future())
     began = clock.now()
-    call = client.send(origin, request, listener, connect_timeout=timeout, tls_timeout=timeout)
+    call = client.send(origin, request, listener, connect_timeout=limit, tls_timeout=limit)
     try:
-        async with asyncio.timeout(timeout):
+        async with asyncio.timeout(limit):
             failure = await listener.finished()
     except TimeoutError:
-        failure = Failure(FailureKind.FIRST_TOKEN_TIMEOUT, f"no answer within {timeout:g} s")
+        failure = Failure(FailureKind.FIRST_TOKEN_TIMEOUT, f"no answer within {limit:g} s")
     finally:
         call.cancel()
-    if failure is None and not 200 <= listener.status < 300:
+    if failure is None and not 200 <= listener.status < 300:  # noqa: PLR2004 - the class of success in HTTP
         failure = provider.classify(Answer(listener.status, listener.headers, listener.text(), clock.wall()))
     return failure, clock.now() - began

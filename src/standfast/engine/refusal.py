@@ -43,7 +43,7 @@ def refusal_error(refuse: Refuse, model: str) -> StandfastError:
         )
     if meaning.blame is Blame.NOBODY:
         status = meaning.status
-        if failure.kind is FailureKind.INVALID_REQUEST and 400 <= failure.status < 500:
+        if failure.kind is FailureKind.INVALID_REQUEST and failure.status // 100 == 4:  # noqa: PLR2004 - 4xx
             status = failure.status
         return RequestFailed(f"{said} {meaning.advice}".strip(), failure=failure, attempts=attempts, status=status)
     same = all(attempt.failure is not None and attempt.failure.kind is failure.kind for attempt in attempts)

@@ -1,8 +1,8 @@
 """A stream from an OpenAI upstream to an OpenAI client, event by event and byte for byte.
 
-The hot path of the gateway. Once content flows, a slice that consists of whole `data: {...}` events is only scanned by
-msgspec for what would change the state (a finish, usage, an error, a new choice) and is passed on as the same object.
-Scanning costs less than byte searches would (0.4 us for 300 bytes) and finds broken JSON too.
+The hot path of the gateway. Once content flows, a slice that consists of whole `data: {...}` events is only checked by
+msgspec against the type of a chunk that changes nothing (no finish, usage, error or further choice) and is passed on
+as the same object. Decoding costs less than byte searches would (0.4 us for 300 bytes) and finds broken JSON too.
 
 Which chunk means what:
 
@@ -16,7 +16,7 @@ Which chunk means what:
 * `[DONE]` completes only a stream that is finishing. Missing, it is supplied by `close`.
 """
 
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
@@ -31,14 +31,16 @@ _FIELD = len(b"data: ")
 
 
 class _QuickChoice(msgspec.Struct, gc=False):
-    index: int = 0
-    finish_reason: str | None = None
+    index: Literal[0] = 0
+    finish_reason: None = None
 
 
 class _Quick(msgspec.Struct, gc=False):
-    choices: tuple[_QuickChoice] | None = None  # exactly one, else the slow path decides
-    usage: msgspec.Raw | None = None
-    error: object = None
+    """A chunk that changes nothing: one choice, number 0, that goes on. Any other does not decode."""
+
+    choices: tuple[_QuickChoice]
+    usage: None = None
+    error: None = None
 
 
 _quick = msgspec.json.Decoder(_Quick).decode
@@ -55,14 +57,14 @@ class OpenAIRelay(HoldingRelay):
         self._include_usage = include_usage
         self._unfinished: set[int] = set()
         self._finished: set[int] = set()
-        self._fast = False  # content flows and no part of an event is held
+        self._fast = False  # choice 0 flows and no part of an event is held
 
     def feed(self, data: bytes) -> bytes:
         """Take upstream body bytes; return what may go to the client now."""
         if self._fast and self._plain(data):
             return data
         out = super().feed(data)
-        self._fast = self.content and not self.finishing and not self._over and not self._decoder.pending
+        self._fast = self.content and 0 in self._unfinished and not self._over and not self._decoder.pending
         return out
 
     def _plain(self, data: bytes) -> bool:
@@ -72,19 +74,14 @@ class OpenAIRelay(HoldingRelay):
         newlines = data.count(b"\n")
         try:
             if newlines == 2:  # noqa: PLR2004 - one event
-                return self._unremarkable(_quick(data[_FIELD:]))
-            if newlines != 2 * data.count(_SEPARATOR) + 2:
+                _quick(data[_FIELD:])
+            elif newlines == 2 * data.count(_SEPARATOR) + 2:
+                _quick_lines(data[_FIELD:].replace(b"\n\ndata: ", b"\n"))
+            else:
                 return False
-            return all(map(self._unremarkable, _quick_lines(data[_FIELD:].replace(b"\n\ndata: ", b"\n"))))
         except (ValueError, RecursionError):
             return False  # the slow path reads with forbearance
-
-    def _unremarkable(self, chunk: _Quick) -> bool:
-        """One choice that goes on, and nothing else."""
-        if chunk.choices is None or chunk.usage is not None or chunk.error is not None:
-            return False
-        choice = chunk.choices[0]
-        return choice.finish_reason is None and choice.index in self._unfinished
+        return True
 
     def _take(self, event: sse.Event) -> None:
         data = event.data

@@ -120,7 +120,7 @@ def failed(body: Body) -> bool:
 
 def inspect(data: bytes) -> ReplyFacts:
     """The facts of a complete chat reply; `error` is then the whole body."""
-    if not data.strip():
+    if not data or data.isspace():
         return ReplyFacts(empty=True, malformed="empty body")
     try:
         body = read_body(data)
@@ -138,5 +138,5 @@ def inspect(data: bytes) -> ReplyFacts:
         if reason in FAILED:
             return ReplyFacts(usage=usage, finish=reason, error=interrupted(reason))
         finish = finish or reason
-        content = content or choice.has_content
-    return ReplyFacts(usage=usage, finish=finish, empty=not content and not finish)
+        content = content or bool(reason) or choice.has_content
+    return ReplyFacts(usage, finish, empty=not content)

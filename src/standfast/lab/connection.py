@@ -5,7 +5,7 @@ import socket
 import struct
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import NamedTuple, cast
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import httptools
@@ -78,8 +78,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Count it."""
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - stream sockets only
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is no subclass
         self._live.add(self)
         self._deps.provider.counters.connections += 1
         self._deps.provider.counters.open_connections += 1
@@ -166,6 +165,7 @@ class Connection(asyncio.Protocol):
             return
         request, headers, self._keep_alive = self._heard.popleft()
         provider = self._deps.provider
+        self._steps = iter(())  # busy from here on: a control call may close this very port
         if request.path.startswith(CONTROL):
             self._steps = play(self._deps.control(provider, request), {}, NONE, 0)
         else:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from standfast.providers.base import Answer
-from standfast.redact import escape, scrub
+from standfast.redact import REDACTED, escape, scrub
 
 DETAIL_CHARACTERS = 200
 _MESSAGE_CHARACTERS = 2000
@@ -99,11 +99,10 @@ def word(value: object) -> str:
 
 def public_text(message: str) -> str:
     """An upstream's message fit for the client who caused it: one line, no keys, no ids, no long encoded runs."""
-    text = message[:_MESSAGE_CHARACTERS]
+    text = " ".join(message[:_MESSAGE_CHARACTERS].split())
     if len(message) >= _MESSAGE_CHARACTERS:
         text = text.rpartition(" ")[0]  # a key that was cut in two has lost its shape
-    text = _PRIVATE.sub("[redacted]", scrub(text))
-    return shorten(" ".join(text.split()))
+    return shorten(_PRIVATE.sub(REDACTED, scrub(text)))
 
 
 def shorten(text: str) -> str:

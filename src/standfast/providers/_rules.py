@@ -104,8 +104,8 @@ def failure(answer: Answer, report: Report, kind: FailureKind, *, hint: float | 
     named = code or report.code or report.type
     words = " ".join(dict.fromkeys(name for name in (report.type, report.code, word(code)) if name))
     detail = f"HTTP {answer.status}" + (f" {words}" if words else "")
-    if kind in CLIENT_FAULTS and report.message:
-        detail = f"{detail}: {public_text(report.message)}"
+    if kind in CLIENT_FAULTS and (text := public_text(report.message)):
+        detail = f"{detail}: {text}"
     return Failure(kind, shorten(detail), answer.status, _wait(answer, kind, hint), named)
 
 

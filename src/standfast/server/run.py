@@ -132,13 +132,16 @@ class Worker:
         config = self._config
         redactor = Redactor(_secrets(config))
         async with Gateway(config, clock=SystemClock()) as gateway:
+            access_log = None
+            if config.log.format != "off":
+                access_log = LogHook(config.log.path, redactor, format=config.log.format)
+                gateway.services.bus.plug(access_log)
             metrics = PrometheusHook(
                 in_flight=lambda: gateway.in_flight,
                 breaker_states=gateway.breaker_states,
+                log_lines_dropped=lambda: access_log.dropped if access_log is not None else 0,
             )
             gateway.services.bus.plug(metrics)
-            if config.log.format != "off":
-                gateway.services.bus.plug(LogHook(config.log.path, redactor, format=config.log.format))
             plane = DataPlane(gateway, _callers(config))
             app = LazyApplication(lambda: _build_app(plane, self._status, metrics))
             protocol = server_protocol(plane, config.server.limits, gateway.services.wheel, gateway.services.clock)

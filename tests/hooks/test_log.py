@@ -1,0 +1,248 @@
+"""The access log: complete lines, free of secrets, never in anyone's way."""
+
+import fcntl
+import io
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from standfast.canon.attempt import Attempt, Outcome
+from standfast.canon.deployment import Operation
+from standfast.canon.failure import Failure, FailureKind
+from standfast.canon.instants import Wall
+from standfast.canon.record import Change, RequestRecord
+from standfast.canon.usage import Usage
+from standfast.clock import ManualClock
+from standfast.hooks import log
+from standfast.hooks.log import LogHook
+from standfast.redact import Redactor
+
+KEY = "canary-0123456789"
+RECORD = RequestRecord(
+    id="req_1",
+    received=Wall(1_760_000_000.25),
+    caller="dev",
+    model="gpt-4.1",
+    operation=Operation.CHAT,
+    stream=True,
+    status=200,
+    code="",
+    deployment="local/m",
+    fallback=True,
+    attempts=(
+        Attempt("openai/gpt-4.1", 0, Outcome.FAILURE, Failure(FailureKind.SERVER_ERROR, "HTTP 500"), 0.0, None, 0.1),
+        Attempt("local/m", 0, Outcome.SUCCESS, None, 0.1, 0.3, 0.8),
+    ),
+    first_token=0.3,
+    total=0.8,
+    upstream=0.7995,
+    usage=Usage(10, 20),
+    session="s-1",
+    tags=("a", "b"),
+)
+CHANGE = Change("breaker", "openai/gpt-4.1", "closed", "open", "5 failures in a row", 5.0)
+
+
+def written(*events: RequestRecord | Change, format: str = "json") -> list[str]:  # noqa: A002 - the hook's word
+    """The lines that a hook writes for these events."""
+    stream = io.StringIO()
+    hook = LogHook(stream, Redactor([KEY]), format="text" if format == "text" else "json", clock=ManualClock())
+    for event in events:
+        if isinstance(event, Change):
+            hook.changed(event)
+        else:
+            hook.request_ended(event)
+    hook.close()
+    assert hook.dropped == 0
+    return stream.getvalue().splitlines()
+
+
+@pytest.fixture
+def full_pipe() -> Iterator[tuple[int, io.TextIOWrapper]]:
+    """A pipe that nobody reads and that is full: its reading end, and a stream that blocks."""
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 4096)
+    os.write(writing, b"x" * 4096)
+    os.set_blocking(writing, True)
+    stream = os.fdopen(writing, "w")
+    yield reading, stream
+    os.close(reading)
+    stream.close()
+
+
+def test_a_request_is_one_json_line() -> None:
+    """A line tells the whole request: who, what, where, how long, what was tried, what it used."""
+    (line,) = written(RECORD)
+    told = json.loads(line)
+    assert told.pop("usage") == {"prompt": 10, "completion": 20, "cached": 0, "cache_written": 0, "reasoning": 0}
+    assert told.pop("attempts") == [
+        {"target": "openai/gpt-4.1", "outcome": "failure", "kind": "server_error", "ms": 100.0, "detail": "HTTP 500"},
+        {"target": "local/m", "outcome": "success", "kind": None, "ms": 700.0},
+    ]
+    assert told == {
+        "event": "request",
+        "id": "req_1",
+        "time": "2025-10-09T08:53:20.250Z",
+        "caller": "dev",
+        "model": "gpt-4.1",
+        "operation": "chat",
+        "deployment": "local/m",
+        "status": 200,
+        "code": "",
+        "stream": True,
+        "fallback": True,
+        "first_token_ms": 300.0,
+        "total_ms": 800.0,
+        "overhead_ms": 0.5,
+        "session": "s-1",
+        "tags": ["a", "b"],
+        "priority": 3,
+    }
+
+
+def test_a_change_is_one_json_line() -> None:
+    """Changes of state stand between the requests, with the clock's time."""
+    (line,) = written(CHANGE)
+    assert json.loads(line) == {
+        "event": "change",
+        "time": "2025-10-09T08:53:20.000Z",
+        "subject": "breaker",
+        "name": "openai/gpt-4.1",
+        "before": "closed",
+        "after": "open",
+        "reason": "5 failures in a row",
+        "until_s": 5.0,
+    }
+
+
+def test_text_for_terminals() -> None:
+    """The text format is one readable line for each event."""
+    request, change = written(RECORD, CHANGE, format="text")
+    assert request == (
+        "2025-10-09T08:53:20.250Z 200 gpt-4.1 -> local/m 800 ms (first 300 ms) 10+20 tokens fallback"
+        " [openai/gpt-4.1 server_error] dev req_1"
+    )
+    assert change == "2025-10-09T08:53:20.000Z breaker openai/gpt-4.1: closed -> open for 5 s (5 failures in a row)"
+
+
+@pytest.mark.parametrize("format", ["json", "text"])
+def test_secrets_and_forged_lines_stay_out(format: str) -> None:  # noqa: A002 - the hook's word
+    """E13, E14: whatever a client writes into its labels, the log shows no key and exactly one line per event."""
+    evil = f"{KEY} sk-abcdef0123456789\r\n\x1b[2J\u2028\ud800forged"
+    lines = written(replace(RECORD, caller=evil, session=evil, tags=(evil,), model=evil), CHANGE, format=format)
+    assert len(lines) == 2
+    for line in lines:
+        assert line.isprintable()
+        assert KEY not in line
+        assert "sk-abc" not in line
+    if format == "json":
+        assert json.loads(lines[0])["session"].startswith("[redacted] [redacted]\r\n")
+
+
+def test_a_prompt_quoted_by_an_upstream_stays_out() -> None:
+    """The detail of a client's own fault may quote the request, so the log leaves it out."""
+    failure = Failure(FailureKind.INVALID_REQUEST, "HTTP 400: invalid value: my secret prompt", 400)
+    attempt = Attempt("a/b", 0, Outcome.FAILURE, failure, 0.0, None, 0.1)
+    (line,) = written(replace(RECORD, attempts=(attempt,)))
+    assert "prompt" not in json.loads(line)["attempts"][0].values()
+    assert "my secret" not in line
+
+
+def test_a_blocked_sink_never_blocks_requests(
+    full_pipe: tuple[int, io.TextIOWrapper], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """F15: with a full pipe requests go on, the oldest records are dropped and every one of them is counted."""
+    monkeypatch.setattr(log, "CLOSE_WITHIN", 0.2)
+    monkeypatch.setattr(log, "PERIOD", 0.001)
+    reading, stream = full_pipe
+    hook = LogHook(stream, Redactor(), capacity=100)
+    for _ in range(10_000):
+        hook.request_ended(RECORD)
+    hook.close()
+    taken = 10_000 - hook.dropped  # in the hands of the writer when it blocked
+    assert 0 <= taken <= log.BATCH + 100
+    os.set_blocking(reading, False)
+    rest = b""
+    while hook._thread.is_alive():
+        try:
+            rest += os.read(reading, 65536)
+        except BlockingIOError:
+            hook._thread.join(0.01)
+    assert rest.count(b'"req_1"') <= taken
+
+
+def test_a_broken_sink_is_survived_and_counted() -> None:
+    """F15: a pipe whose reader is gone costs its lines and nothing else."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w") as stream:
+        hook = LogHook(stream, Redactor())
+        for _ in range(1000):
+            hook.request_ended(RECORD)
+        hook.close()
+    assert hook.dropped == 1000
+
+
+def test_a_slow_nonblocking_pipe_gets_every_byte() -> None:
+    """A shared descriptor that an event loop made non-blocking is waited for; no line is cut."""
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    with os.fdopen(writing, "w") as stream:
+        hook = LogHook(stream, Redactor())
+        for _ in range(1000):
+            hook.request_ended(RECORD)
+        hook._wake.set()
+        received = b""
+        while received.count(b"\n") < 1000:
+            received += os.read(reading, 65536)
+        hook.close()
+    os.close(reading)
+    assert {json.loads(line)["id"] for line in received.splitlines()} == {"req_1"}
+    assert hook.dropped == 0
+
+
+def test_a_file_is_appended_to_and_survives_rotation(tmp_path: Path) -> None:
+    """A moved log file is opened anew, and what stood in a file stays."""
+    path = tmp_path / "access.log"
+    path.write_text("before\n")
+    hook = LogHook(path, Redactor())
+    hook.request_ended(RECORD)
+    hook._drain()
+    path.rename(tmp_path / "access.log.1")
+    hook.request_ended(RECORD)
+    hook.close()
+    assert [line[:7] for line in (tmp_path / "access.log.1").read_text().splitlines()] == ["before", '{"event']
+    assert len(path.read_text().splitlines()) == 1
+    assert path.stat().st_mode & 0o007 == 0
+
+
+def test_an_unusable_path_is_an_error_at_the_start(tmp_path: Path) -> None:
+    """A log that cannot be opened is said at once, not at the first line."""
+    with pytest.raises(OSError, match="no-such"):
+        LogHook(tmp_path / "no-such" / "x.log", Redactor())
+
+
+def test_a_record_that_cannot_be_told_costs_only_itself() -> None:
+    """An absurd time drops one line; the next one is written."""
+    stream = io.StringIO()
+    hook = LogHook(stream, Redactor())
+    hook.request_ended(replace(RECORD, received=Wall(1e300)))
+    hook.request_ended(RECORD)
+    hook.close()
+    assert (len(stream.getvalue().splitlines()), hook.dropped) == (1, 1)
+
+
+def test_after_close_nothing_is_written() -> None:
+    """Closing twice is once, and a late record is counted as dropped."""
+    stream = io.StringIO()
+    hook = LogHook(stream, Redactor())
+    hook.close()
+    hook.close()
+    hook.request_ended(RECORD)
+    hook.changed(CHANGE)
+    assert (stream.getvalue(), hook.dropped) == ("", 2)
