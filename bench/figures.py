@@ -57,17 +57,6 @@ def paired_ratio(numerators: Sequence[float], denominators: Sequence[float]) -> 
     return spread([above / below for above, below in zip(numerators, denominators, strict=True)])
 
 
-def paired_difference(values: Sequence[float], baselines: Sequence[float]) -> Spread:
-    """The difference of each round, then their median.
-
-    Raises:
-        ValueError: the rounds do not pair up.
-    """
-    if len(values) != len(baselines):
-        raise ValueError("rounds do not pair up")
-    return spread([value - base for value, base in zip(values, baselines, strict=True)])
-
-
 @dataclass(frozen=True, slots=True)
 class Budget:
     """What was promised.
@@ -102,7 +91,6 @@ class Figure:
         unit: of every value.
         values: rounds by who was measured (`nginx`, `standfast`, `mock`).
         budget: for `standfast`, None if none was promised.
-        lower_is_better: False for requests a second.
         digits: decimals worth showing.
     """
 
@@ -111,7 +99,6 @@ class Figure:
     unit: str
     values: Mapping[str, Sequence[float]] = field(default_factory=dict)
     budget: Budget | None = None
-    lower_is_better: bool = True
     digits: int = 1
 
     def with_values(self, values: Mapping[str, Sequence[float]]) -> "Figure":

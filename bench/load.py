@@ -29,7 +29,8 @@ class Account:
     Attributes:
         cpu: user and system time of the party under test.
         elapsed: wall time.
-        foreign: CPU time that neither the party, the mocks nor the load tool used, as a share of one CPU.
+        foreign: CPU time that neither the party, the mocks nor the load tool used, as a share of one CPU; what
+            the host gave to other guests (steal) belongs to it.
     """
 
     cpu: float = 0.0
@@ -100,7 +101,8 @@ def accounting(stack: Stack, party: str) -> Iterator[Account]:
     yield account
     account.elapsed = perf_counter() - started
     account.cpu = procfs.cpu_seconds(mine) - own
-    busy = (procfs.machine().busy - machine.busy) / procfs.TICKS_PER_SECOND
+    after = procfs.machine()
+    busy = (after.busy + after.steal - machine.busy - machine.steal) / procfs.TICKS_PER_SECOND
     known = procfs.cpu_seconds(others) + _load_seconds() - known
     account.foreign = max(0.0, busy - account.cpu - known) / account.elapsed
 

@@ -44,8 +44,7 @@ class Stack:
         """Start the mocks and nginx."""
         try:
             self._start_mocks()
-            self.parties[NGINX] = self._nginx("proxy", plan.proxy_nginx(self.ports, str(self.folder)))
-            self.parties[NGINX].wait_port(self.ports.nginx[plan.CHAT])
+            self._start_proxy()
         except BaseException:
             self._exit.close()
             raise
@@ -67,6 +66,10 @@ class Stack:
         path.write_text(text)
         errors = self.folder / f"{name}.error.log"
         return self._start(f"nginx-{name}", [self.nginx, "-p", str(self.folder), "-e", str(errors), "-c", str(path)])
+
+    def _start_proxy(self) -> None:
+        self.parties[NGINX] = self._nginx("proxy", plan.proxy_nginx(self.ports, str(self.folder)))
+        self.parties[NGINX].wait_port(self.ports.nginx[plan.CHAT])
 
     def _start_mocks(self) -> None:
         chat, models = mock.chat_answer().decode(), mock.MODELS.decode()
@@ -119,11 +122,15 @@ class Stack:
         if GATEWAY in parties and GATEWAY not in self.parties:
             self.parties[GATEWAY], _ = self.start_gateway()
 
-    def fresh(self) -> None:
-        """End the gateway and start a new one, which has served one request."""
-        if GATEWAY in self.parties:
-            self.parties.pop(GATEWAY).stop()
-        self.ready(GATEWAY)
+    def fresh(self, party: str) -> None:
+        """End nginx or the gateway and start it anew; it has served one request."""
+        if party in self.parties:
+            self.parties.pop(party).stop()
+        if party == GATEWAY:
+            self.ready(GATEWAY)
+        else:
+            self._start_proxy()
+            first_answer(self.ports.nginx[plan.CHAT])
 
     def port(self, party: str, model: str) -> int:
         """Where to ask a party for a model."""

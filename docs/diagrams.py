@@ -38,9 +38,12 @@ def exchange_order() -> str:
 
 def failure_table() -> str:
     """The failure table for people."""
-    lines = [
+    heading = (
         "| failure | blames | same target | other key | other deployment | other model | trips the breaker | rest "
-        "| may have been billed |",
+        "| may have been billed |"
+    )
+    lines = [
+        heading,
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for kind, meaning in MEANING.items():

@@ -1,10 +1,9 @@
 """From samples to figures."""
 
 import pytest
+from bench.figures import Budget, Figure, Spread, paired_ratio, quantile, spread
 from hypothesis import given
 from hypothesis import strategies as st
-
-from bench.figures import Budget, Figure, Spread, paired_difference, paired_ratio, quantile, spread
 
 
 def test_quantile_is_nearest_rank() -> None:
@@ -37,17 +36,10 @@ def test_ratio_is_the_median_of_the_rounds_ratios() -> None:
     assert paired_ratio([2, 9, 4], [1, 3, 4]) == Spread(2, 1, 3, 3)
 
 
-def test_difference_is_the_median_of_the_rounds_differences() -> None:
-    """Each round's own baseline is taken off, and a difference may be negative."""
-    assert paired_difference([5, 7, 1], [4, 4, 2]) == Spread(1, -1, 3, 3)
-
-
 def test_rounds_that_do_not_pair_are_refused() -> None:
     """A ratio of unequal rounds, or to nothing, is an error."""
     with pytest.raises(ValueError, match="pair up"):
         paired_ratio([1, 2], [1])
-    with pytest.raises(ValueError, match="pair up"):
-        paired_difference([1, 2], [1])
     with pytest.raises(ValueError, match="not positive"):
         paired_ratio([1], [0])
     with pytest.raises(ValueError, match="no rounds"):

@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from bench.processes import BenchError, Process, require, require_free
 
 from bench import client, load, mock, streams
-from bench.processes import BenchError, Process, require, require_free
 
 LINE = "Running 1s test\nBENCH requests=100 micros=2000000 p50=120 p99=340 refused=0 broken=0\n"
 

@@ -1,8 +1,9 @@
 """Tables and pages."""
 
-from bench import picture, plan, report
 from bench.figures import Budget, Figure, spread
 from bench.scenarios import FIGURES, SCENARIOS, Book
+
+from bench import picture, plan, report
 
 WHERE = report.Environment("2026-01-02", "abc", "A CPU", 2, {"Python": "3.11"})
 CPU = Figure(

@@ -349,7 +349,7 @@ def user(*parts: object) -> list[object]:
         ({"service_tier": "flex"}, "service_tier"),
         ({"brand_new": 0}, "brand_new"),
         ({"reasoning_effort": "high"}, "reasoning_effort"),
-        ({"stream_options": {"odd": 1}}, "odd"),
+        ({"stream_options": {"odd": 1}}, "stream_options.odd"),
         ({"messages": [{"role": "tool", "content": "x"}]}, "messages[0].role"),
         ({"messages": [{**HELLO, "name": "bob"}]}, "messages[0].name"),
         ({"messages": [{"role": "assistant", "tool_calls": [1]}]}, "messages[0].tool_calls"),

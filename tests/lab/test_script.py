@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from standfast.lab import Fault, Lab
-from standfast.lab.script import bomb
+from standfast.lab import Fault, Lab, LabSettings, ProviderSettings
+from standfast.lab.ask import Body, Request
+from standfast.lab.script import Act, bomb, play
 
 WIRES = ("openai", "anthropic", "gemini")
 CONTENT = {"openai": b'"content":"\xe2\x9c\x93"', "anthropic": b'"text_delta"', "gemini": b'"candidates"'}
@@ -298,3 +299,33 @@ def test_hundreds_of_streams_at_once(run: Callable[..., None], t: Any) -> None:
         assert lab.openai.counters.outcomes["answered"] == 300
 
     run(body)
+
+
+def test_bandwidth_meters_the_bytes() -> None:
+    """The pauses add up to bytes / bandwidth, and no byte is lost."""
+    steps = list(play(Body(200, "text/plain", b"x" * 5000), {}, Fault(bandwidth=1000), 7))
+    data = b"".join(step.data for step in steps)
+    assert data.endswith(b"x" * 5000)
+    assert sum(step.delay for step in steps) == pytest.approx(len(data) / 1000)
+    assert max(len(step.data) for step in steps) == 50
+    assert [step.act for step in steps].index(Act.FINISH) == len(steps) - 1
+    assert sum(step.tokens for step in steps) == 7
+
+
+def test_a_healthy_pace_delays_a_whole_answer_before_its_head(run: Callable[..., None], t: Any) -> None:
+    """A provider's pace applies to generation: a whole answer waits for all its tokens, a models list for nothing."""
+    settings = ProviderSettings(first_token_delay="30ms", chunk_delay="10ms", tokens=4)
+
+    async def body(lab: Lab) -> None:
+        def waits(method: str, path: str, sent: bytes) -> list[float]:
+            request = Request(method, path, {}, {"authorization": f"Bearer {t.key}"}, sent)
+            entry = lab.journal.open("p", 0.0, method, path, [], sent)
+            return [step.delay for step in lab["p"].answer(request, entry).steps if step.delay]
+
+        chat = b'{"model":"m","messages":[{"role":"user","content":"x"}],"stream":false}'
+        assert waits("POST", "/v1/chat/completions", chat) == [pytest.approx(0.07)]
+        streamed = chat.replace(b"false", b"true")
+        assert waits("POST", "/v1/chat/completions", streamed) == [0.03, 0.01, 0.01, 0.01, 0.01]
+        assert waits("GET", "/v1/models", b"") == []
+
+    run(body, LabSettings(providers={"p": settings}))

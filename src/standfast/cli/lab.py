@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import signal
+from collections.abc import Mapping
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -11,8 +12,16 @@ from standfast.cli import OK
 from standfast.cli.demo import LAB_PORTS, STAND_INS
 from standfast.cli.output import print_json, say
 from standfast.cli.settings import Json
+from standfast.errors import Fault, StandfastError
 
 Ports = Annotated[tuple[int, int, int], Parameter(name="--ports", negative="", consume_multiple=True)]
+
+
+class StandInsCannotStart(StandfastError):
+    """A stand-in's port cannot be had."""
+
+    code = "port_unavailable"
+    fault = Fault.OPERATOR
 
 
 def lab(*, ports: Ports = LAB_PORTS, as_json: Json = False) -> int:
@@ -26,8 +35,7 @@ def lab(*, ports: Ports = LAB_PORTS, as_json: Json = False) -> int:
 
 
 async def _run(ports: dict[str, int], *, as_json: bool) -> int:
-    from standfast.cli.stand_ins import cannot_start  # noqa: PLC0415 - help needs no server
-    from standfast.lab.server import Lab  # noqa: PLC0415 - the same
+    from standfast.lab.server import Lab  # noqa: PLC0415 - help needs no server
 
     stand_ins = Lab(ports=ports)
     try:
@@ -48,3 +56,13 @@ async def _run(ports: dict[str, int], *, as_json: bool) -> int:
     finally:
         await stand_ins.stop()
     return OK
+
+
+def cannot_start(ports: Mapping[str, int], error: OSError, option: str) -> StandInsCannotStart:
+    """An error that says which ports, why, and what to do."""
+    listed = ", ".join(map(str, ports.values()))
+    reason = error.strerror or str(error)
+    return StandInsCannotStart(
+        f"the stand-in providers cannot listen on 127.0.0.1, ports {listed}: {reason}."
+        f" Stop what uses them, or choose others with {option}."
+    )

@@ -2,16 +2,9 @@
 
 from collections.abc import Mapping
 
-from standfast.errors import Fault, StandfastError
+from standfast.cli.lab import cannot_start
 from standfast.lab.server import Lab
 from standfast.server.run import Companion
-
-
-class StandInsCannotStart(StandfastError):
-    """A stand-in's port cannot be had."""
-
-    code = "port_unavailable"
-    fault = Fault.OPERATOR
 
 
 class StandIns(Companion):
@@ -39,13 +32,3 @@ class StandIns(Companion):
     async def stop(self) -> None:
         """Close them."""
         await self.lab.stop()
-
-
-def cannot_start(ports: Mapping[str, int], error: OSError, option: str) -> StandInsCannotStart:
-    """An error that says which ports, why, and what to do."""
-    listed = ", ".join(map(str, ports.values()))
-    reason = error.strerror or str(error)
-    return StandInsCannotStart(
-        f"the stand-in providers cannot listen on 127.0.0.1, ports {listed}: {reason}."
-        f" Stop what uses them, or choose others with {option}."
-    )

@@ -22,9 +22,7 @@ from standfast.config.schema import Config
 from standfast.config.words import problems_of
 from standfast.errors import Problem
 from standfast.policy.retry import RetrySettings
-
-MASK = "***"
-_SHORTEST_SECRET = 4  # shorter values are words such as `80`, and masking them would garble the sentence
+from standfast.redact import Redactor
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +54,8 @@ def check(data: object, *, hidden: Collection[str] = (), known: Sequence[Problem
     if config is not None and not problems:
         problems += _infinite(config.model_dump(), "")
     if problems or config is None:
-        secrets = sorted({*hidden, *_secrets(content)}, key=len, reverse=True)
-        return Verdict([_masked(problem, secrets) for problem in problems], None)
+        redactor = Redactor((*hidden, *_secrets(content)))
+        return Verdict([_masked(problem, redactor) for problem in problems], None)
     return Verdict([], _with_retries(config))
 
 
@@ -129,9 +127,5 @@ def _collect(value: object, found: set[str], skip: str = "") -> None:
             _collect(inner, found, skip)
 
 
-def _masked(problem: Problem, secrets: Sequence[str]) -> Problem:
-    message, suggestion = problem.message, problem.suggestion
-    for secret in secrets:
-        if len(secret) >= _SHORTEST_SECRET:
-            message, suggestion = message.replace(secret, MASK), suggestion.replace(secret, MASK)
-    return replace(problem, message=message, suggestion=suggestion)
+def _masked(problem: Problem, redactor: Redactor) -> Problem:
+    return replace(problem, message=redactor.text(problem.message), suggestion=redactor.text(problem.suggestion))

@@ -5,7 +5,6 @@ from functools import cache
 from pathlib import Path
 
 from standfast import plugins
-from standfast.config.check import MASK
 from standfast.config.load import from_mapping
 from standfast.config.providers import plugin
 from standfast.config.schema import NO_KEY, Config
@@ -14,6 +13,9 @@ from standfast.config.yaml_text import read_yaml
 CLIENT_KEY = "STANDFAST_KEY"
 FALLBACK_MODEL = "default"
 """The model that all providers serve together, one after the other."""
+
+MASK = "***"
+"""What stands where a secret is."""
 
 _HERE = Path(__file__).parent
 

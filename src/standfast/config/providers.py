@@ -35,7 +35,7 @@ def check_providers(data: Mapping[str, object]) -> list[Problem]:
     """All problems of the entries: type, address, keys, headers."""
     entries = data.get("providers")
     if entries is None or entries == {}:
-        return [Problem("providers", "at least one provider is needed, for instance openai: {keys: [...]}")]
+        return [Problem("providers", "at least one provider is needed, written as name: {keys: [...]}")]
     if not isinstance(entries, Mapping):
         return []
     return [problem for name, entry in entries.items() for problem in _entry(str(name), entry)]

@@ -80,13 +80,29 @@ def check_models(data: Mapping[str, object]) -> list[Problem]:
     """Names, strategies, targets."""
     models = data.get("models")
     if models is None or models == {}:
-        return [Problem("models", "at least one model is needed, for instance gpt-4.1: [openai/gpt-4.1]")]
+        return [Problem("models", "at least one model is needed, written as name: [provider/upstream-model]")]
     if not isinstance(models, Mapping):
         return []
     defaults = _mapping(data.get("defaults"))
     strategy = defaults.get("strategy") or "priority"
     providers = provider_names(data)
-    return [problem for name, model in models.items() for problem in _model(str(name), model, strategy, providers)]
+    backoff = _mapping(_mapping(defaults.get("retry")).get("backoff"))
+    problems: list[Problem] = []
+    for name, model in models.items():
+        problems += _model(str(name), model, strategy, providers)
+        problems += _retry(_mapping(_mapping(model).get("retry")), join(join("models", str(name)), "retry"), backoff)
+    return problems
+
+
+def _retry(retry: Mapping[str, object], path: str, backoff: Mapping[str, object]) -> Iterator[Problem]:
+    """`backoff` is the default that the model's is laid over."""
+    for name in ("budget", "budget_floor"):
+        if name in retry:
+            message = "can never take effect: the budget is one for all models; set it under defaults.retry"
+            yield Problem(join(path, name), message)
+    own = _mapping(retry.get("backoff"))
+    if own:
+        yield from _caps({**backoff, **own}, join(path, "backoff"))
 
 
 def _model(name: str, model: object, strategy: object, providers: tuple[str, ...]) -> Iterator[Problem]:
@@ -100,9 +116,8 @@ def _model(name: str, model: object, strategy: object, providers: tuple[str, ...
         if "strategy" in model:
             strategy = model["strategy"] or strategy
             yield from _strategy(strategy, join(path, "strategy"))
-        yield from _caps(_mapping(model.get("retry")).get("backoff"), join(join(path, "retry"), "backoff"))
     if model is None or targets == []:
-        yield Problem(listed, "at least one target is needed, for instance openai/gpt-4.1")
+        yield Problem(listed, "at least one target is needed, written as provider/upstream-model")
     if not isinstance(targets, list):
         return
     first: dict[str, int] = {}
@@ -120,9 +135,9 @@ def _model(name: str, model: object, strategy: object, providers: tuple[str, ...
 
 def _target(target: str, path: str, providers: tuple[str, ...]) -> Iterator[Problem]:
     provider, slash, upstream = target.partition("/")
-    if slash and provider not in providers:
+    if slash and providers and provider not in providers:
         near = plugins.nearest(provider, providers)
-        listed = ", ".join(sorted(providers)) or "none"
+        listed = ", ".join(sorted(providers))
         message = f"there is no provider {provider!r} under `providers`; there are: {listed}"
         yield Problem(path, message, f"{near}/{upstream}" if near else "")
 

@@ -53,7 +53,7 @@ def _sentence(details: ErrorDetails) -> str:
     if kind == "value_error":
         return str(context.get("error", details["msg"]))
     if kind == "string_pattern_mismatch":
-        return "expected provider/upstream-model, for instance openai/gpt-4.1"
+        return "expected provider/upstream-model, both without blanks"
     if kind in _SENTENCES:
         return _SENTENCES[kind].format_map({name: str(value) for name, value in context.items()})
     return next((text for ending, text in _ENDINGS if kind.startswith(ending)), details["msg"].lower())

@@ -41,7 +41,7 @@ def parse(body: bytes) -> ChatRequest:
     if system:
         turns.insert(0, Message(Role.SYSTEM, system))
     metadata = fields.an_object(request.get("metadata") or {}, "metadata")
-    fields.refuse_rest({f"metadata.{name}": value for name, value in metadata.items()}, {"metadata.user_id"}, {})
+    fields.refuse_rest(metadata, {"user_id"}, {}, path="metadata.")
     return ChatRequest(
         messages=tuple(turns),
         stream=fields.flag(request, "stream"),

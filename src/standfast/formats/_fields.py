@@ -42,7 +42,13 @@ def unsupported(param: str, what: str = "") -> Untranslatable:
     )
 
 
-def refuse_rest(body: Mapping[str, object], known: Iterable[str], harmless: Mapping[str, tuple[object, ...]]) -> None:
+def refuse_rest(
+    body: Mapping[str, object],
+    known: Iterable[str],
+    harmless: Mapping[str, tuple[object, ...]],
+    *,
+    path: str = "",
+) -> None:
     """Nothing is dropped in silence: a field that is neither known nor at a value without effect is refused.
 
     Raises:
@@ -53,7 +59,7 @@ def refuse_rest(body: Mapping[str, object], known: Iterable[str], harmless: Mapp
         if name in known or value is None:
             continue
         if not any(value == allowed and type(value) is type(allowed) for allowed in harmless.get(name, ())):
-            raise unsupported(name)
+            raise unsupported(path + name)
 
 
 def number(body: Mapping[str, object], name: str, low: float, high: float, *, path: str = "") -> float | None:
@@ -76,12 +82,12 @@ def tokens(body: Mapping[str, object], name: str, *, path: str = "") -> int | No
     return value
 
 
-def flag(body: Mapping[str, object], name: str) -> bool:
+def flag(body: Mapping[str, object], name: str, *, path: str = "") -> bool:
     """An optional boolean; False if absent."""
     value = body.get(name)
     if value is None or isinstance(value, bool):
         return bool(value)
-    raise wrong(name, "true or false")
+    raise wrong(path + name, "true or false")
 
 
 def string(value: object, param: str) -> str:

@@ -45,18 +45,13 @@ def parse(body: bytes) -> ChatRequest:
     request = camel(fields.body_object(body))
     fields.refuse_rest(request, _KNOWN, _HARMLESS)
     config = camel(fields.an_object(request.get(_CONFIG) or {}, _CONFIG))
-    for name, value in config.items():
-        fields.refuse_rest(
-            {f"{_CONFIG}.{name}": value},
-            {f"{_CONFIG}.{known}" for known in _CONFIG_KNOWN},
-            {f"{_CONFIG}.{name}": _CONFIG_HARMLESS.get(name, ())},
-        )
+    path = f"{_CONFIG}."
+    fields.refuse_rest(config, _CONFIG_KNOWN, _CONFIG_HARMLESS, path=path)
     contents = fields.a_list(request.get("contents"), "contents")
     turns = [_content(item, f"contents[{index}]") for index, item in enumerate(contents)]
     if request.get("systemInstruction"):
         system = fields.an_object(request["systemInstruction"], "systemInstruction")
         turns.insert(0, Message(Role.SYSTEM, _parts(system, "systemInstruction")))
-    path = f"{_CONFIG}."
     return ChatRequest(
         messages=tuple(turns),
         include_usage=True,

@@ -66,8 +66,8 @@ def parse(body: bytes) -> ChatRequest:
     if options is not None:
         options = fields.an_object(options, "stream_options")
         # Obfuscation pads OpenAI's own stream; a translated stream has none, whatever is asked.
-        fields.refuse_rest(options, {"include_usage", "include_obfuscation"}, {})
-        include_usage = fields.flag(options, "include_usage")
+        fields.refuse_rest(options, {"include_usage", "include_obfuscation"}, {}, path="stream_options.")
+        include_usage = fields.flag(options, "include_usage", path="stream_options.")
     limit = fields.tokens(request, "max_completion_tokens")
     older = fields.tokens(request, "max_tokens")
     messages = fields.a_list(request.get("messages"), "messages")

@@ -126,7 +126,7 @@ class Provider:
         tokens = self._tokens(ask, known) if status < 400 and not known.canned else 0  # noqa: PLR2004 - errors begin here
         wait = float(result.headers.get("retry-after", 0)) if isinstance(result, Body) else 0.0
         headers = {**_own_headers(wire, entry), **self._limits.headers(wire, now, wait)}
-        pace = self._paced(known) if status < 400 else known  # noqa: PLR2004 - the same
+        pace = self._paced(known, result, tokens) if tokens else known
         entry.status = 0 if known.hang or known.reset or known.garbage else 307 if known.redirect else status
         return Answer(play(result, headers, pace, tokens), status, ask.prompt_tokens)
 
@@ -231,17 +231,14 @@ class Provider:
             return 0
         return len(reply_to(ask, fault.tokens or self.settings.tokens).pieces) * ask.choices
 
-    def _paced(self, fault: Fault) -> Fault:
-        """The fault with the pace of a healthy answer where it sets none."""
-        own = self.settings
-        if not (own.first_token_delay or own.chunk_delay):
-            return fault
-        return fault.model_copy(
-            update={
-                "first_token_delay": fault.first_token_delay or own.first_token_delay,
-                "chunk_delay": fault.chunk_delay or own.chunk_delay,
-            }
-        )
+    def _paced(self, fault: Fault, result: Body | Stream, tokens: int) -> Fault:
+        """The fault with the provider's pace where it sets none; a whole answer comes when all is generated."""
+        first = fault.first_token_delay or self.settings.first_token_delay
+        gap = fault.chunk_delay or self.settings.chunk_delay
+        if isinstance(result, Stream):
+            return fault.model_copy(update={"first_token_delay": first, "chunk_delay": gap})
+        own = self.settings.first_token_delay + self.settings.chunk_delay * tokens
+        return fault.model_copy(update={"delay": fault.delay or own})
 
     def _changed(self) -> None:
         if self.on_change is not None:

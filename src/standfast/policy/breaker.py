@@ -5,12 +5,14 @@ House rules of this file:
 * Asking (`admit`) and reporting (`settle`) are two steps. A permit is the number of the generation that gave it; the
   generation changes with the state, and a result of an older generation is dropped.
 * Outcomes are three: success, failure, and cancelled, which says nothing and only gives the permit back.
+* No more results count than permits are out: one that comes when none is out was settled before, and is dropped.
 * Nothing happens by itself: an open breaker whose time is over becomes half-open when it is next looked at.
 
 Theory. Two ways to open, because one is blind where the other sees: with little traffic a rate has no meaning, so N
 failures in a row open it (Envoy, Finagle: 5); with much traffic a run of failures is chance or a burst, so a share of
-the calls in a sliding window opens it once there are enough of them (resilience4j). The open time doubles with every
-failed trial, with equal jitter so that many gateways do not return at one instant. (Nygard, "Release It!", 2007.)
+the calls in a sliding window opens it once there are enough of them (resilience4j). Both are judged when a failure
+comes; a success never opens anything. The open time doubles with every failed trial, with equal jitter so that many
+gateways do not return at one instant. (Nygard, "Release It!", 2007.)
 
 What a late result means:
 
@@ -19,7 +21,9 @@ What a late result means:
     closed      open, half-open     nothing: the verdict has been given
     half-open   half-open, same     counts for the trial
     half-open   closed or open      nothing: the trial is over
-    open        open                the rare probe of the panic rule: a success begins the trial
+    open        open, same          the rare probe of the panic rule: a success begins the trial, and is its first
+    open        half-open           nothing: the trial has begun without it
+    any         any, a later one    nothing: it speaks of a time before the last change
 """
 
 import random
@@ -36,7 +40,7 @@ from standfast.canon.settings import Seconds, Settings
 from standfast.policy.window import TimeWindow
 
 PROBE_INTERVAL = 1.0
-"""Seconds between probes of the panic rule."""
+"""Seconds between probes of the panic rule; also when to ask again while all permits of a trial are taken."""
 
 
 class State(StrEnum):
@@ -107,7 +111,6 @@ class Breaker:
         "_generation",
         "_next_probe",
         "_out",
-        "_probe_out",
         "_row",
         "_settings",
         "_state",
@@ -125,10 +128,9 @@ class Breaker:
         self._window = TimeWindow(settings.window)
         self._row = 0  # failures in a row
         self._trips = 0  # openings since it was last closed
-        self._out = 0  # half-open permits that are not settled
+        self._out = 0  # permits of this generation that are not settled
         self._successes = 0
         self._until = Monotonic(0.0)
-        self._probe_out = False
         self._next_probe = Monotonic(0.0)
         self.opened_at = Monotonic(0.0)
 
@@ -140,22 +142,27 @@ class Breaker:
 
     def admit(self, now: Monotonic) -> int | None:
         """The generation of a permit for one call, or None: not now."""
-        if self._state is State.CLOSED:
-            return self._generation
-        if self.state(now) is State.OPEN or self._out >= self._settings.half_open_permits:
+        if self._state is not State.CLOSED and (
+            self.state(now) is State.OPEN or self._out >= self._settings.half_open_permits
+        ):
             return None
         self._out += 1
         return self._generation
 
     def retry_at(self, now: Monotonic) -> Monotonic:
-        """When a call that is refused now may come again."""
-        return self._until if self.state(now) is State.OPEN else now
+        """When a call that is refused now may come again; `now` if it would not be refused."""
+        state = self.state(now)
+        if state is State.OPEN:
+            return self._until
+        if state is State.HALF_OPEN and self._out >= self._settings.half_open_permits:
+            return Monotonic(now + PROBE_INTERVAL)  # nobody knows when a permit comes back
+        return now
 
     def force_probe(self, now: Monotonic) -> int | None:
         """While open, a permit for the panic rule: one at a time and at most one a second."""
-        if self.state(now) is not State.OPEN or self._probe_out or now < self._next_probe:
+        if self.state(now) is not State.OPEN or self._out or now < self._next_probe:
             return None
-        self._probe_out = True
+        self._out += 1
         self._next_probe = Monotonic(now + PROBE_INTERVAL)
         return self._generation
 
@@ -164,17 +171,16 @@ class Breaker:
     ) -> tuple[State, State] | None:
         """Report how a call with a permit of this generation ended; states before and after if that changed it."""
         before = self.state(now)
-        if generation != self._generation:
+        if generation != self._generation or not self._out:
             return None
+        self._out -= 1
         if before is State.CLOSED:
             self._settle_closed(outcome, now, rng)
         elif before is State.HALF_OPEN:
             self._settle_half_open(outcome, now, rng)
-        else:
-            self._probe_out = False
-            if outcome is Outcome.SUCCESS:
-                self._move(Event.PROBED)
-                self._succeed()
+        elif outcome is Outcome.SUCCESS:
+            self._move(Event.PROBED)
+            self._succeed()
         return None if self._state is before else (before, self._state)
 
     def recent(self, now: Monotonic) -> tuple[int, int]:
@@ -194,7 +200,6 @@ class Breaker:
                 self._open(Event.TRIPPED, now, rng)
 
     def _settle_half_open(self, outcome: Outcome, now: Monotonic, rng: random.Random) -> None:
-        self._out = max(0, self._out - 1)
         if outcome is Outcome.FAILURE:
             self._open(Event.RELAPSED, now, rng)
         elif outcome is Outcome.SUCCESS:
@@ -222,5 +227,4 @@ class Breaker:
         self._state = after
         self._generation += 1
         self._row = self._out = self._successes = 0
-        self._probe_out = False
         self._window.clear()

@@ -3,9 +3,16 @@
 from array import array
 
 SAMPLES = 128
+"""Observations that are remembered."""
+
 ENOUGH = 20
+"""Below this many, one of them would be the 95th percentile alone: 1 of 20 is 5 %."""
+
 REFRESH = 16
+"""Observations after which the percentile is computed anew; sorting 128 numbers for each request would be waste."""
+
 ALPHA = 0.1
+"""Weight of the newest observation in the moving average: about the last ten count."""
 
 
 class Latency:

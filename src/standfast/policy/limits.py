@@ -1,9 +1,17 @@
-"""Limits of one upstream key: requests a minute, tokens a minute, requests at the same time."""
+"""Limits of one upstream key: requests a minute, tokens a minute, requests at the same time.
+
+Theory. Token buckets, refilled continuously: within any stretch of t seconds no more passes than the bucket holds plus
+the rate times t. Tokens are charged by estimate when a request goes and corrected when its usage is known, so a bucket
+may come to owe; what it owes is waited for. Nothing here waits itself: the answer is a number of seconds.
+"""
 
 from standfast.canon.instants import Monotonic
 
 BURST_SECONDS = 10.0
 """A bucket holds what ten seconds allow: Azure enforces minute limits in slices of 1 or 10 s, larger bursts fail."""
+
+INSTANT = 1e-6
+"""Waits below a microsecond are rounding errors of the refill, not waits."""
 
 BUSY_WAIT = 0.05
 """Seconds after which to ask again when every slot is taken: nobody knows when one becomes free."""
@@ -18,15 +26,15 @@ class _Bucket:
         self._rate = per_minute / 60.0
         self._size = max(1.0, self._rate * BURST_SECONDS)
         self._level = self._size
-        self._at: Monotonic | None = None
+        self._at = Monotonic(0.0)  # the bucket begins full, so whatever time passed before matters not
 
     def wait(self, amount: float, now: Monotonic) -> float:
         """Seconds until `amount` may be taken; a larger amount than the bucket holds waits until it is full."""
-        if self._at is not None and now > self._at:
+        if now > self._at:
             self._level = min(self._size, self._level + (now - self._at) * self._rate)
-        self._at = now
-        missing = min(amount, self._size) - self._level
-        return 0.0 if missing <= 1e-9 else missing / self._rate  # noqa: PLR2004 - rounding of the refill
+            self._at = now
+        seconds = (min(amount, self._size) - self._level) / self._rate
+        return 0.0 if seconds <= INSTANT else seconds
 
     def take(self, amount: float) -> None:
         """Take it; the level may fall below zero, and what it owes is waited for. A negative amount gives back."""
@@ -34,7 +42,13 @@ class _Bucket:
 
 
 class KeySlots:
-    """What one upstream key may still do. None means unlimited."""
+    """What one upstream key may still do.
+
+    Args:
+        rpm: requests a minute, at least 1; None for unlimited.
+        tpm: tokens a minute, prompt and completion together, at least 1; None for unlimited.
+        concurrency: requests at the same time, at least 1; None for unlimited.
+    """
 
     __slots__ = ("_concurrency", "_requests", "_taken", "_tokens")
 
@@ -68,3 +82,10 @@ class KeySlots:
         if self._tokens is not None and actual is not None:
             self._tokens.wait(0.0, now)
             self._tokens.take(actual - estimated)
+
+    def withdraw(self, tokens: int, now: Monotonic) -> None:
+        """Undo an admission of which no use was made: nothing was sent, so nothing counts."""
+        self.release(tokens, 0, now)
+        if self._requests is not None:
+            self._requests.wait(0.0, now)
+            self._requests.take(-1.0)

@@ -24,10 +24,12 @@ class Weighted:
     ) -> Sequence[Target]:
         """Best first; weights of zero or less come last, in the order written."""
         del ask, fleet, now
+        if len(targets) < 2:  # noqa: PLR2004 - nothing to choose
+            return targets
         if len(targets) == 2:  # noqa: PLR2004 - the common case needs one draw
             first, second = targets
             total = max(first.weight, 0.0) + max(second.weight, 0.0)
-            return targets if rng.random() * total < first.weight else (second, first)
+            return targets if second.weight <= 0 or rng.random() * total < first.weight else (second, first)
         draws = {
             id(target): rng.expovariate(target.weight) if target.weight > 0 else float("inf") for target in targets
         }
