@@ -11,6 +11,9 @@ from collections.abc import Iterable
 from types import ModuleType
 
 
+_ONE_OF = {"strategies": "strategy"}
+
+
 def names(room: str) -> tuple[str, ...]:
     """All plug-ins of a room (`strategies`, `providers`, `formats`, `stores`, `hooks`), sorted."""
     package = importlib.import_module(f"standfast.{room}")
@@ -26,7 +29,7 @@ def load(room: str, name: str) -> ModuleType:
     """
     if name in names(room):
         return importlib.import_module(f"standfast.{room}.{name}")
-    raise LookupError(unknown(room.rstrip("s"), name, names(room)))
+    raise LookupError(unknown(_ONE_OF.get(room, room.removesuffix("s")), name, names(room)))
 
 
 def unknown(what: str, name: str, known: Iterable[str]) -> str:

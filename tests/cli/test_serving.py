@@ -121,10 +121,11 @@ def test_demo_needs_no_key(start: Start, ports: Ports) -> None:
     assert process.wait(10) == 0
 
 
-def test_demo_says_which_stand_in_ports_are_taken(run: Run) -> None:
+def test_demo_says_which_stand_in_ports_are_taken(run: Run, ports: Ports) -> None:
     """A stand-in's port in use ends with 1 and names the option that moves it."""
     with socket.create_server(("127.0.0.1", 0)) as held:
-        done = run("demo", "--port", "0", "--lab-ports", "0", str(held.getsockname()[1]), "0")
+        taken = held.getsockname()[1]
+        done = run("demo", "--port", "0", "--lab-ports", str(ports[0]), str(taken), str(ports[2]))
     assert done.returncode == 1
     assert "--lab-ports" in done.stderr
     assert "Traceback" not in done.stderr
@@ -151,7 +152,7 @@ def test_ask_answers(start: Start, run: Run, tmp_path: Path) -> None:
     plain = run("ask", "hello")
     assert (plain.returncode, plain.stderr) == (0, "")
     assert plain.stdout.strip()
-    reply = json.loads(run("ask", "-", "--model", "mended", "--json", stdin="hello").stdout)
+    reply = json.loads(run("ask", "--model", "mended", "--json", stdin="hello").stdout)
     assert reply["deployment"] == "openai/gpt-4.1"
     assert reply["text"]
     assert [(row["deployment"], row["outcome"]) for row in reply["attempts"]] == [

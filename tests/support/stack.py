@@ -3,11 +3,12 @@
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 
 import uvicorn
 from standfast.lab.server import Lab
+from standfast.lab.settings import LabSettings
 
 from standfast.canon.record import Change, RequestRecord
 from standfast.config.load import from_mapping
@@ -60,6 +61,27 @@ class Stack:
         return f"http://127.0.0.1:{self.port}/v1"
 
 
+class PromptServer(Server):
+    """Stops at once where uvicorn takes 100 ms twice: the tests stop hundreds of servers."""
+
+    async def main_loop(self) -> None:
+        """Tick until told to stop."""
+        ticks = 0
+        while not await self.on_tick(ticks):
+            ticks += 1
+            await asyncio.sleep(0.005)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """With no connection left there is nothing to wait for."""
+        if self.server_state.connections:
+            await super().shutdown(sockets)
+            return
+        for server in self.servers:
+            server.close()
+        for listener in sockets or ():
+            listener.close()
+
+
 def free_port() -> int:
     """A port on which nothing listens (closed again: connections are refused)."""
     with socket.socket() as probe:
@@ -72,24 +94,28 @@ def free_port() -> int:
 async def stack(
     models: Mapping[str, object],
     *,
-    providers: Mapping[str, object] | None = None,
+    providers: Mapping[str, object] | Callable[[Lab], Mapping[str, object]] | None = None,
+    lab_settings: LabSettings | None = None,
     keys: tuple[tuple[str, str], ...] = (),
     **config: object,
 ) -> AsyncIterator[Stack]:
     """Start everything.
 
-    The lab's stand-ins are configured as the providers `openai`, `anthropic` and `gemini`, and twice more as `twin`
-    (OpenAI's wire on the same port as `openai`) and `dead` (a closed port); `providers` adds or replaces.
+    The lab's stand-ins are configured as the providers `openai`, `anthropic` and `gemini`, once more with another key as
+    `twin`, `anthropic_twin` and `gemini_twin` (same ports; a fault's `key` tells them apart), and there is `dead` (a
+    closed port). `providers` adds or replaces; it may need the running lab's addresses.
     """
-    async with Lab(ports={"openai": 0, "anthropic": 0, "gemini": 0}) as lab:
+    async with Lab(lab_settings, ports={"openai": 0, "anthropic": 0, "gemini": 0}) as lab:
         known: dict[str, object] = {
             "openai": {"base_url": f"{lab.openai.url}/v1", "keys": ["sk-lab-openai"]},
             "twin": {"type": "openai_like", "base_url": f"{lab.openai.url}/v1", "keys": ["sk-lab-twin"]},
             "anthropic": {"base_url": lab.anthropic.url, "keys": ["sk-lab-anthropic"]},
             "gemini": {"base_url": f"{lab.gemini.url}/v1beta", "keys": ["lab-gemini"]},
+            "anthropic_twin": {"type": "anthropic", "base_url": lab.anthropic.url, "keys": ["sk-lab-twin"]},
+            "gemini_twin": {"type": "gemini", "base_url": f"{lab.gemini.url}/v1beta", "keys": ["lab-twin"]},
             "dead": {"type": "openai_like", "base_url": f"http://127.0.0.1:{free_port()}/v1", "keys": ["none"]},
         }
-        known.update(providers or {})
+        known.update(providers(lab) if callable(providers) else providers or {})
         mapping = {
             "providers": known,
             "models": models,
@@ -112,7 +138,7 @@ async def _serving(lab: Lab, gateway: Gateway, recorder: Recorder) -> AsyncItera
     listening = asyncio.Event()
     listener = socket.create_server(("127.0.0.1", 0), backlog=512)
     protocol = server_protocol(plane, config.server.limits, gateway.services.wheel, gateway.services.clock)
-    server = Server(
+    server = PromptServer(
         uvicorn.Config(
             create_app(plane, status, metrics),
             http=protocol,

@@ -3,29 +3,32 @@
 import asyncio
 import sys
 
-from standfast.cli import OK
-from standfast.cli.output import print_json, say, write, write_part
+from standfast.cli import OK, USAGE
+from standfast.cli.output import fail, print_json, say, write, write_part
 from standfast.cli.settings import ConfigFile, Json, configuration
 from standfast.config.environment import FALLBACK_MODEL
 from standfast.config.schema import Config
-from standfast.errors import InvalidRequest
 
 
-def ask(prompt: str, /, *, model: str | None = None, config: ConfigFile = None, as_json: Json = False) -> int:
+def ask(
+    prompt: str | None = None, /, *, model: str | None = None, config: ConfigFile = None, as_json: Json = False
+) -> int:
     """Ask a model; the answer goes to standard output.
 
     Args:
-        prompt: the question; - reads it from standard input
+        prompt: the question; without it, standard input is read
         model: a configured name or provider/model; without it `default`, else the first model
         config: file; without it ./standfast.yaml or .toml, else the provider keys in the environment
         as_json: print text, model, deployment and attempts as JSON
     """
+    if prompt is None:
+        prompt = "" if sys.stdin.isatty() else sys.stdin.read()
+    if not prompt.strip():
+        fail('there is nothing to ask; give a prompt, as in: standfast ask "hello"\nTry `standfast --help`.')
+        return USAGE
     settings, _ = configuration(config)
-    text = sys.stdin.read() if prompt == "-" else prompt
-    if not text.strip():
-        raise InvalidRequest("There is nothing to ask; give a prompt.")
     name = model or _usual_model(settings)
-    return asyncio.run(_whole(settings, name, text) if as_json else _streamed(settings, name, text))
+    return asyncio.run(_whole(settings, name, prompt) if as_json else _streamed(settings, name, prompt))
 
 
 def _usual_model(config: Config) -> str:

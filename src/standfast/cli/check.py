@@ -60,11 +60,13 @@ async def _reports(config: Config) -> "list[TargetReport]":
 
 def _table(reports: "list[TargetReport]") -> "Table":
     from rich.table import Table  # noqa: PLC0415 - only terminals need it
+    from rich.text import Text  # noqa: PLC0415 - the same; plain text, a detail may look like markup
 
     table = Table("target", "answers", "breaker", "ms", "detail")
     for report in reports:
         target, answers, *rest = _cells(report)
-        table.add_row(target, f"[{'green' if report.ok else 'red'}]{answers}[/]", *rest)
+        answer = Text(answers, style="green" if report.ok else "red")
+        table.add_row(Text(target), answer, *map(Text, rest))
     return table
 
 

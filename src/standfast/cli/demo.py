@@ -5,8 +5,9 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from standfast.cli import USAGE
 from standfast.cli.banner import announcer
-from standfast.cli.output import say
+from standfast.cli.output import fail, say
 from standfast.cli.serve import open_door
 from standfast.cli.settings import overrides
 from standfast.config.environment import from_environment, key_variables
@@ -27,8 +28,11 @@ def demo(*, host: str | None = None, port: int | None = None, lab_ports: LabPort
     Args:
         host: address to listen on
         port: 0 takes a free one
-        lab_ports: of the stand-ins for OpenAI, Anthropic and Gemini
+        lab_ports: of the stand-ins for OpenAI, Anthropic and Gemini, each 1 or more
     """
+    if min(lab_ports) < 1:
+        fail("--lab-ports takes three ports of 1 or more")
+        return USAGE
     server = overrides(host, port)
     config = from_environment(os.environ, server=server)
     if config is not None:

@@ -71,7 +71,7 @@ class Snapshot:
             self.fleet.ensure(target.deployment, defaults.breaker)
         while len(self._direct) >= DIRECT_LIMIT:
             self._direct.pop(next(iter(self._direct)))
-        route = Route(f"{provider}/{upstream}", (target,), _strategy("priority"), defaults.retry)
+        route = Route(f"{provider}/{upstream}", (target,), _strategy("priority"), defaults.retry, target.timeouts.total)
         self._direct[route.model] = route
         return route
 
@@ -116,7 +116,8 @@ def _route(name: str, model: ModelSettings, config: Config) -> Route:
             _target(line.target, config, tier=tier, weight=line.weight, params=line.params, overrides=overrides)
         )
     retry = model.retry or config.defaults.retry
-    return Route(name, tuple(targets), strategy, retry, rename=model.reply_model == "requested")
+    total = max(config.defaults.timeouts.total, *(target.timeouts.total for target in targets))
+    return Route(name, tuple(targets), strategy, retry, total, rename=model.reply_model == "requested")
 
 
 def _target(

@@ -158,7 +158,7 @@ class Gateway:
         envelope, controls = inquiry.envelope, inquiry.controls
         route = snapshot.route(envelope.model)
         now = services.clock.now()
-        total = snapshot.config.defaults.timeouts.total
+        total = route.total
         if controls.deadline is not None and controls.deadline < total:
             total = controls.deadline
         ask = Ask(

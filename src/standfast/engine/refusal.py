@@ -13,6 +13,12 @@ _TIMEOUTS = frozenset(
         FailureKind.DEADLINE_PASSED,
     }
 )
+_OPENAI_CODES = {
+    FailureKind.CONTEXT_TOO_LONG: "context_length_exceeded",
+    FailureKind.CONTENT_FILTERED: "content_filter",
+}
+"""Codes that clients look for by OpenAI's own word."""
+
 _OWN_STATUS = frozenset({FailureKind.RATE_LIMITED, FailureKind.MODEL_NOT_FOUND, FailureKind.CLIENT_CANCELLED})
 
 
@@ -45,7 +51,13 @@ def refusal_error(refuse: Refuse, model: str) -> StandfastError:
         status = meaning.status
         if failure.kind is FailureKind.INVALID_REQUEST and failure.status // 100 == 4:  # noqa: PLR2004 - 4xx
             status = failure.status
-        return RequestFailed(f"{said} {meaning.advice}".strip(), failure=failure, attempts=attempts, status=status)
+        return RequestFailed(
+            f"{said} {meaning.advice}".strip(),
+            failure=failure,
+            attempts=attempts,
+            status=status,
+            code=_OPENAI_CODES.get(failure.kind),
+        )
     same = all(attempt.failure is not None and attempt.failure.kind is failure.kind for attempt in attempts)
     status = 503
     if failure.kind in _TIMEOUTS:

@@ -47,6 +47,7 @@ class Connection(asyncio.Protocol):
         "_headers",
         "_heard",
         "_in_head",
+        "_keep",
         "_length",
         "_listener",
         "_parser",
@@ -69,6 +70,7 @@ class Connection(asyncio.Protocol):
         self._headers: list[tuple[bytes, bytes]] = []
         self._head = b""
         self._in_head = True
+        self._keep = False
         self._heard = False
         self._complete = False
         self._chunked = False
@@ -239,6 +241,7 @@ class Connection(asyncio.Protocol):
             self._headers = []
         else:
             self._complete = True
+            self._keep = self._parser.should_keep_alive()  # llhttp knows it only now
 
     # inside
 
@@ -272,7 +275,7 @@ class Connection(asyncio.Protocol):
         """A well-formed end: the connection is free before the listener hears of it."""
         call, listener = self._call, self._listener
         self._call = self._listener = None
-        keep = not self._surplus and not self._unsent and self._parser.should_keep_alive()
+        keep = self._keep and not self._surplus and not self._unsent
         self._complete = self._chunked = self._length = False
         if self._paused:
             self.resume()

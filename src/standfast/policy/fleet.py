@@ -10,13 +10,12 @@ House rules of this file:
   a success that was admitted before a rest began does not end the rest.
 * Nothing here waits. `Denied.until` says when asking again has a chance.
 
-Three objects carry the state: a `_Place` per deployment (breaker, latency, its own rest), a `_Key` per upstream key
-(quarantine, limits), and a `_Seat` per pair of both (the cooldown of a rate limit, which providers count per model).
+Three objects carry the state (`policy.places`): a `Place` per deployment (breaker, latency, its own rest), a `Key` per upstream key
+(quarantine, limits), and a `Seat` per pair of both (the cooldown of a rate limit, which providers count per model).
 """
 
 import random
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 
 from standfast.canon.attempt import Outcome
 from standfast.canon.deployment import Deployment
@@ -24,116 +23,13 @@ from standfast.canon.failure import Blame, Failure, FailureKind
 from standfast.canon.failure import Cooldown as CooldownSource
 from standfast.canon.instants import NEVER, Monotonic
 from standfast.canon.record import Change
-from standfast.policy.breaker import Breaker, BreakerSettings, State
-from standfast.policy.cooldown import Cooldown
-from standfast.policy.latency import Latency
-from standfast.policy.limits import KeySlots
+from standfast.policy.breaker import BreakerSettings, State
+from standfast.policy.places import Denied, Key, KeyPool, Permit, Place, Seat, inherit
+
+__all__ = ["Denied", "Fleet", "KeyPool", "Permit"]
 
 SOUND_FAILURE_SHARE = 0.1
 """Up to this share of recent failures a deployment counts as sound: a failover to it is expected to be the last."""
-
-
-@dataclass(frozen=True, slots=True)
-class KeyPool:
-    """The upstream keys of one provider entry.
-
-    Attributes:
-        provider: the entry's name.
-        identities: one for each key, in order: any stable name that is not the key (a digest, say).
-        rpm, tpm, concurrency: what each key may do; None for unlimited.
-    """
-
-    provider: str
-    identities: tuple[str, ...]
-    rpm: int | None = None
-    tpm: int | None = None
-    concurrency: int | None = None
-
-
-class _Key:
-    """One upstream key, wherever it is used."""
-
-    __slots__ = ("in_flight", "pool", "rest", "slots")
-
-    def __init__(self, pool: KeyPool) -> None:
-        self.pool = (pool.rpm, pool.tpm, pool.concurrency)
-        self.rest = Cooldown()
-        self.slots = KeySlots(*self.pool) if any(limit is not None for limit in self.pool) else None
-        self.in_flight = 0
-
-
-class _Seat:
-    """One key at one deployment."""
-
-    __slots__ = ("hinted", "index", "key", "rest")
-
-    def __init__(self, index: int, key: _Key) -> None:
-        self.index = index
-        self.key = key
-        self.rest = Cooldown()
-        self.hinted = Monotonic(0.0)  # the end of a rest that the provider itself named
-
-
-class _Place:
-    """One deployment."""
-
-    __slots__ = (
-        "breaker",
-        "deployment",
-        "hinted",
-        "in_flight",
-        "next_seat",
-        "rest",
-        "seats",
-        "settings",
-        "stream",
-        "whole",
-    )
-
-    def __init__(self, deployment: Deployment, settings: BreakerSettings, seats: list[_Seat]) -> None:
-        self.deployment = deployment
-        self.settings = settings
-        self.breaker = Breaker(settings)
-        self.rest = Cooldown()
-        self.hinted = Monotonic(0.0)
-        self.stream = Latency()
-        self.whole = Latency()
-        self.in_flight = 0
-        self.seats = seats
-        self.next_seat = 0
-
-
-class Permit:
-    """Leave to send one attempt. Compared by identity; settle it exactly once, through the fleet."""
-
-    __slots__ = ("generation", "key", "place", "seat", "settled", "tokens")
-
-    def __init__(self, place: _Place, seat: _Seat, generation: int, tokens: int) -> None:
-        self.place = place
-        self.seat = seat
-        self.key = seat.index
-        self.generation = generation
-        self.tokens = tokens
-        self.settled = False
-
-    @property
-    def deployment(self) -> Deployment:
-        """Where it may be sent."""
-        return self.place.deployment
-
-
-@dataclass(frozen=True, slots=True)
-class Denied:
-    """No leave now.
-
-    Attributes:
-        why: `open` (breaker), `resting` (deployment), `keys` (every key rests or is at its limit), `tried` (no key left
-            that this request has not used).
-        until: when asking again has a chance.
-    """
-
-    why: str
-    until: Monotonic
 
 
 class Fleet:
@@ -153,27 +49,27 @@ class Fleet:
     ) -> None:
         old_keys = previous._keys if previous else {}  # noqa: SLF001 - of the same class
         old_places = previous._places if previous else {}  # noqa: SLF001 - of the same class
-        self._keys: dict[tuple[str, str], _Key] = {}
-        self._by_provider: dict[str, list[_Key]] = {}
+        self._keys: dict[tuple[str, str], Key] = {}
+        self._by_provider: dict[str, list[Key]] = {}
         for pool in pools:
             for identity in pool.identities:
                 key = old_keys.get((pool.provider, identity))
                 if key is None or key.pool != (pool.rpm, pool.tpm, pool.concurrency):
-                    key = _Key(pool)
+                    key = Key(pool)
                 self._keys[pool.provider, identity] = key
                 self._by_provider.setdefault(pool.provider, []).append(key)
-        self._places: dict[Deployment, _Place] = {}
+        self._places: dict[Deployment, Place] = {}
         for deployment, settings in deployments.items():
             self.ensure(deployment, settings)
             before = old_places.get(deployment)
             if before is not None:
-                _inherit(self._places[deployment], before)
+                inherit(self._places[deployment], before)
 
     def ensure(self, deployment: Deployment, settings: BreakerSettings) -> None:
         """Have this deployment in the fleet; its provider's keys must be known."""
         if deployment not in self._places:
-            seats = [_Seat(index, key) for index, key in enumerate(self._by_provider[deployment.provider])]
-            self._places[deployment] = _Place(deployment, settings, seats)
+            seats = [Seat(index, key) for index, key in enumerate(self._by_provider[deployment.provider])]
+            self._places[deployment] = Place(deployment, settings, seats)
 
     def admit(
         self, deployment: Deployment, tokens: int, now: Monotonic, *, tried_keys: Collection[int] = ()
@@ -188,7 +84,7 @@ class Fleet:
         generation = place.breaker.admit(now)
         if generation is None:
             if seat.key.slots is not None:
-                seat.key.slots.release(tokens, 0, now)
+                seat.key.slots.withdraw(tokens, now)
             return Denied("open", place.breaker.retry_at(now))
         return self._permit(place, seat, generation, tokens)
 
@@ -202,6 +98,8 @@ class Fleet:
             generation = place.breaker.force_probe(now)
             if generation is not None:
                 return self._permit(place, seat, generation, 0)
+            if seat.key.slots is not None:
+                seat.key.slots.withdraw(0, now)
         return None
 
     def settle(
@@ -255,7 +153,7 @@ class Fleet:
         """When this deployment may next be asked; `now` if it may be now, NEVER if no key can serve it."""
         place = self._places[deployment]
         at = max(now, place.rest.until)
-        if place.breaker.state(now) is State.OPEN:
+        if place.breaker.state(now) is not State.CLOSED:
             at = max(at, place.breaker.retry_at(now))
         keys = min((max(seat.rest.until, seat.key.rest.until) for seat in place.seats), default=NEVER)
         return Monotonic(max(at, keys))
@@ -291,17 +189,17 @@ class Fleet:
         """All of them, in configuration order."""
         return tuple(self._places)
 
-    def _permit(self, place: _Place, seat: _Seat, generation: int, tokens: int) -> Permit:
+    def _permit(self, place: Place, seat: Seat, generation: int, tokens: int) -> Permit:
         place.in_flight += 1
         seat.key.in_flight += 1
         return Permit(place, seat, generation, tokens)
 
-    def _seat(self, place: _Place, tokens: int, now: Monotonic, tried: Collection[int]) -> "_Seat | Denied":
+    def _seat(self, place: Place, tokens: int, now: Monotonic, tried: Collection[int]) -> "Seat | Denied":
         """The least busy key that may serve, taken in turn where equal. Takes its slot."""
         seats = place.seats
         soonest = NEVER
         untried = False
-        best: list[_Seat] = []
+        best: list[Seat] = []
         for offset in range(len(seats)):
             seat = seats[(place.next_seat + offset) % len(seats)]
             if tried and seat.index in tried:
@@ -342,15 +240,3 @@ class Fleet:
             (seat if rest is seat.rest else place).hinted = rest.until
         subject = "quarantine" if long else "cooldown"
         return [Change(subject, name, "available", "resting", failure.kind.value, seconds)]
-
-
-def _inherit(place: _Place, before: _Place) -> None:
-    """Carry over what the old configuration had learnt and the new one does not contradict."""
-    if before.settings == place.settings:
-        place.breaker = before.breaker
-    place.rest, place.hinted, place.stream, place.whole = before.rest, before.hinted, before.stream, before.whole
-    seats = {id(seat.key): seat for seat in before.seats}
-    for seat in place.seats:
-        old = seats.get(id(seat.key))
-        if old is not None:
-            seat.rest, seat.hinted = old.rest, old.hinted

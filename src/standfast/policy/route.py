@@ -41,6 +41,7 @@ class Route:
         targets: at least one, in the order written.
         strategy: orders the targets of one tier.
         retry: how hard to try.
+        total: seconds for all attempts together.
         rename: the reply's `model` field names what the client asked for, not who served.
         tiers: the targets by tier, best tier first.
     """
@@ -49,6 +50,7 @@ class Route:
     targets: tuple[Target, ...]
     strategy: Strategy
     retry: RetrySettings
+    total: float = 900.0
     rename: bool = False
     tiers: tuple[tuple[Target, ...], ...] = field(init=False)
 

@@ -25,7 +25,7 @@ AUTO_REASONING = 300.0  # providers document minutes of silence before reasoning
 AUTO_FACTOR = 3.0
 
 # Families that are known to think before they speak. A name that is missing here costs a failover too early, once.
-_THINKERS = re.compile(r"(^|[/-])(o[134]|gpt-5|r1|qwq|magistral)([.-]|$)|reason|think", re.IGNORECASE)
+_THINKERS = re.compile(r"(^|[/-])(o[134]|gpt-5|r1|qwq|magistral)([.-]|$)|(?<!non-)(reason|think)", re.IGNORECASE)
 
 
 class TimeoutSettings(Settings):
@@ -74,8 +74,8 @@ def first_token_limit(settings: TimeoutSettings, p95: float | None, *, stream: b
     if settings.first_token != "auto":
         return settings.first_token
     start, floor = (AUTO_STREAM, AUTO_STREAM_FLOOR) if stream else (AUTO_WHOLE, AUTO_WHOLE_FLOOR)
-    if reasoning:
-        start = AUTO_REASONING
+    if reasoning:  # the history may be that of requests which did not ask for it
+        start, floor = AUTO_REASONING, AUTO_WHOLE
     return start if p95 is None else max(floor, AUTO_FACTOR * p95)
 
 

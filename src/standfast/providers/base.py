@@ -44,7 +44,6 @@ class ProviderSettings(Settings):
         headers: fixed headers for every request, for instance `OpenAI-Organization`.
         region: free text; deployments of one region may fail together.
         ca_file: PEM bundle to trust instead of the system's.
-        proxy: reserved for an explicit egress proxy; the environment's proxies are never used.
     """
 
     type: str = ""

@@ -1,0 +1,125 @@
+"""What carries the fleet's state, and the permits to use it. Only `policy.fleet` changes these."""
+
+from dataclasses import dataclass
+
+from standfast.canon.deployment import Deployment
+from standfast.canon.instants import Monotonic
+from standfast.policy.breaker import Breaker, BreakerSettings
+from standfast.policy.cooldown import Cooldown
+from standfast.policy.latency import Latency
+from standfast.policy.limits import KeySlots
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPool:
+    """The upstream keys of one provider entry.
+
+    Attributes:
+        provider: the entry's name.
+        identities: one for each key, in order: any stable name that is not the key (a digest, say).
+        rpm, tpm, concurrency: what each key may do; None for unlimited.
+    """
+
+    provider: str
+    identities: tuple[str, ...]
+    rpm: int | None = None
+    tpm: int | None = None
+    concurrency: int | None = None
+
+
+class Key:
+    """One upstream key, wherever it is used."""
+
+    __slots__ = ("in_flight", "pool", "rest", "slots")
+
+    def __init__(self, pool: KeyPool) -> None:
+        self.pool = (pool.rpm, pool.tpm, pool.concurrency)
+        self.rest = Cooldown()
+        self.slots = KeySlots(*self.pool) if any(limit is not None for limit in self.pool) else None
+        self.in_flight = 0
+
+
+class Seat:
+    """One key at one deployment."""
+
+    __slots__ = ("hinted", "index", "key", "rest")
+
+    def __init__(self, index: int, key: Key) -> None:
+        self.index = index
+        self.key = key
+        self.rest = Cooldown()
+        self.hinted = Monotonic(0.0)  # the end of a rest that the provider itself named
+
+
+class Place:
+    """One deployment."""
+
+    __slots__ = (
+        "breaker",
+        "deployment",
+        "hinted",
+        "in_flight",
+        "next_seat",
+        "rest",
+        "seats",
+        "settings",
+        "stream",
+        "whole",
+    )
+
+    def __init__(self, deployment: Deployment, settings: BreakerSettings, seats: list[Seat]) -> None:
+        self.deployment = deployment
+        self.settings = settings
+        self.breaker = Breaker(settings)
+        self.rest = Cooldown()
+        self.hinted = Monotonic(0.0)
+        self.stream = Latency()
+        self.whole = Latency()
+        self.in_flight = 0
+        self.seats = seats
+        self.next_seat = 0
+
+
+class Permit:
+    """Leave to send one attempt. Compared by identity; settle it exactly once, through the fleet."""
+
+    __slots__ = ("generation", "key", "place", "seat", "settled", "tokens")
+
+    def __init__(self, place: Place, seat: Seat, generation: int, tokens: int) -> None:
+        self.place = place
+        self.seat = seat
+        self.key = seat.index
+        self.generation = generation
+        self.tokens = tokens
+        self.settled = False
+
+    @property
+    def deployment(self) -> Deployment:
+        """Where it may be sent."""
+        return self.place.deployment
+
+
+@dataclass(frozen=True, slots=True)
+class Denied:
+    """No leave now.
+
+    Attributes:
+        why: `open` (breaker), `resting` (deployment), `keys` (every key rests or is at its limit), `tried` (no key left
+            that this request has not used).
+        until: when asking again has a chance.
+    """
+
+    why: str
+    until: Monotonic
+
+
+def inherit(place: Place, before: Place) -> None:
+    """Carry over what the old configuration had learnt and the new one does not contradict."""
+    if before.settings == place.settings:
+        place.breaker = before.breaker
+    place.rest, place.hinted, place.stream, place.whole = before.rest, before.hinted, before.stream, before.whole
+    seats = {id(seat.key): seat for seat in before.seats}
+    for seat in place.seats:
+        old = seats.get(id(seat.key))
+        if old is not None:
+            seat.rest, seat.hinted = old.rest, old.hinted
