@@ -10,7 +10,6 @@ import pkgutil
 from collections.abc import Iterable
 from types import ModuleType
 
-
 _ONE_OF = {"strategies": "strategy"}
 
 

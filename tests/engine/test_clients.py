@@ -5,8 +5,8 @@ import json
 import socket
 
 import pytest
-from standfast.lab import Fault
 
+from standfast.lab import Fault
 from support.chat import WIRES, Talk, answer_of, ask, at_rest, chat, entries, errors_in, finished, kinds, run, until
 from support.http import read_response, request_bytes
 from support.stack import Stack, stack

@@ -6,10 +6,25 @@ import socket
 from collections.abc import Iterator
 
 import pytest
-from standfast.lab import Fault
 
-from support.chat import SOON, Talk, answer_of, ask, at_rest, attempts, chat, entries, errors_in, finished, run, until
-from support.chat import error_of, kinds, targets
+from standfast.lab import Fault
+from support.chat import (
+    SOON,
+    Talk,
+    answer_of,
+    ask,
+    at_rest,
+    attempts,
+    chat,
+    entries,
+    error_of,
+    errors_in,
+    finished,
+    kinds,
+    run,
+    targets,
+    until,
+)
 from support.stack import stack
 
 BREAKER = {"consecutive": 5, "open": "60s"}

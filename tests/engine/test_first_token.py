@@ -1,9 +1,9 @@
 """Failure catalogue, rows B1 and B2: the wait for the first content, which only content ends."""
 
 import pytest
+
 from standfast.lab import Fault, LabSettings
 from standfast.lab.settings import DEFAULT
-
 from support.chat import WIRES, answer_of, ask, at_rest, attempts, entries, finished, kinds, run, until
 from support.stack import stack
 

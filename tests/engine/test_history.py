@@ -5,9 +5,9 @@ import random
 from collections import Counter
 
 import pytest
+
 from standfast.lab import Fault
 from standfast.lab.journal import Entry
-
 from support.chat import (
     SOON,
     WIRES,
@@ -94,7 +94,7 @@ def assert_honest(s: Stack, answer: Response, prompt: str, stream: bool) -> str:
             assert finish_reasons(answer) == ["stop"]
         return "answer"
     assert record.code
-    assert record.attempts[-1].failure is not None or not record.attempts
+    assert not record.attempts or record.attempts[-1].failure is not None
     if answer.status == 200:
         assert len(errors_in(answer)) == 1
         assert answer.complete

@@ -3,8 +3,8 @@
 from email.utils import formatdate
 
 import pytest
-from standfast.lab import Fault
 
+from standfast.lab import Fault
 from support.chat import SOON, ask, attempts, entries, error_of, finished, kinds, run, targets
 from support.stack import stack
 

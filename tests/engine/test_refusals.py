@@ -4,8 +4,8 @@ import json
 from collections.abc import Mapping
 
 import pytest
-from standfast.lab import Fault, Lab
 
+from standfast.lab import Fault, Lab
 from support.chat import SOON, WIRES, ask, attempts, entries, error_of, finished, kinds, run, targets
 from support.raw import http_answer, raw_upstream
 from support.stack import Stack, stack
@@ -29,9 +29,7 @@ def states(s: Stack) -> set[str]:
     ],
     ids=["400", "413", "422"],
 )
-def test_the_clients_fault_is_passed_on_at_once(
-    wire: str, fault: Fault, status: int, code: str, stream: bool
-) -> None:
+def test_the_clients_fault_is_passed_on_at_once(wire: str, fault: Fault, status: int, code: str, stream: bool) -> None:
     """B3: what the client did wrong is told in OpenAI's shape, repeated nowhere, and nobody's ill health."""
 
     async def scenario() -> None:

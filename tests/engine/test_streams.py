@@ -3,8 +3,8 @@
 import json
 
 import pytest
-from standfast.lab import Fault
 
+from standfast.lab import Fault
 from support.chat import (
     WIRES,
     answer_of,
@@ -32,7 +32,7 @@ def model_of(wire: str) -> str:
 
 
 def assert_broken(answer: Response, code: str, wire: str, s: Stack) -> None:
-    """An honest end of a broken stream: some text, one error event, no finish, no terminator, connection's answer ended."""
+    """An honest end of a broken stream: some text, one error event last, no finish, no terminator."""
     assert answer.status == 200
     assert answer.complete
     (error,) = errors_in(answer)
@@ -42,9 +42,7 @@ def assert_broken(answer: Response, code: str, wire: str, s: Stack) -> None:
     assert not finish_reasons(answer)
     assert json.loads(answer.events[-1])["error"] == error
     shown = "".join(
-        choice["delta"].get("content") or ""
-        for data in answer.events
-        for choice in json.loads(data).get("choices", ())
+        choice["delta"].get("content") or "" for data in answer.events for choice in json.loads(data).get("choices", ())
     )
     assert shown
     assert answer_of(model_of(wire)).startswith(shown)
@@ -56,7 +54,7 @@ def assert_broken(answer: Response, code: str, wire: str, s: Stack) -> None:
 
 @every_wire
 def test_a_stall_ends_with_an_error(wire: str) -> None:
-    """C1: silence after some content ends with the gap: error event, no [DONE], no finish_reason, the upstream closed."""
+    """C1: silence after some content ends with the gap: error event, no [DONE], no finish, upstream closed."""
 
     async def scenario() -> None:
         async with stack({"m": list(WIRES[wire])}, defaults=GAP) as s:

@@ -6,10 +6,9 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
+from standfast.canon.record import RequestRecord
 from standfast.lab.ask import Ask, reply_to
 from standfast.lab.journal import Entry
-
-from standfast.canon.record import RequestRecord
 from support.http import Response, call, read_head, request_bytes
 from support.stack import Stack
 

@@ -7,14 +7,15 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 
 import uvicorn
-from standfast.lab.server import Lab
-from standfast.lab.settings import LabSettings
 
 from standfast.canon.record import Change, RequestRecord
 from standfast.config.load import from_mapping
 from standfast.engine.gateway import Gateway
 from standfast.hooks.prometheus import PrometheusHook
 from standfast.http1.server import server_protocol
+from standfast.http1.wheel import Wheel
+from standfast.lab.server import Lab
+from standfast.lab.settings import LabSettings
 from standfast.server.app import create_app
 from standfast.server.auth import Callers
 from standfast.server.data_plane import DataPlane
@@ -101,9 +102,9 @@ async def stack(
 ) -> AsyncIterator[Stack]:
     """Start everything.
 
-    The lab's stand-ins are configured as the providers `openai`, `anthropic` and `gemini`, once more with another key as
-    `twin`, `anthropic_twin` and `gemini_twin` (same ports; a fault's `key` tells them apart), and there is `dead` (a
-    closed port). `providers` adds or replaces; it may need the running lab's addresses.
+    The lab's stand-ins are configured as the providers `openai`, `anthropic` and `gemini`, once more with another key
+    as `twin`, `anthropic_twin` and `gemini_twin` (same ports; a fault's `key` tells them apart), and there is `dead`
+    (a closed port). `providers` adds or replaces; it may need the running lab's addresses.
     """
     async with Lab(lab_settings, ports={"openai": 0, "anthropic": 0, "gemini": 0}) as lab:
         known: dict[str, object] = {
@@ -137,7 +138,8 @@ async def _serving(lab: Lab, gateway: Gateway, recorder: Recorder) -> AsyncItera
     gateway.services.bus.plug(metrics)
     listening = asyncio.Event()
     listener = socket.create_server(("127.0.0.1", 0), backlog=512)
-    protocol = server_protocol(plane, config.server.limits, gateway.services.wheel, gateway.services.clock)
+    wheel = Wheel(gateway.services.clock)
+    protocol = server_protocol(plane, config.server.limits, wheel, gateway.services.clock)
     server = PromptServer(
         uvicorn.Config(
             create_app(plane, status, metrics),

@@ -11,6 +11,8 @@ from standfast.canon.usage import Usage
 class Outcome(StrEnum):
     """How an attempt ended. `CANCELLED` says nothing about the upstream."""
 
+    __hash__ = str.__hash__  # the inherited one is a Python call, and these are keys on the hot path
+
     SUCCESS = "success"
     FAILURE = "failure"
     CANCELLED = "cancelled"

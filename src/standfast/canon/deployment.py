@@ -1,18 +1,20 @@
 """A place where a model is served."""
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+import msgspec
 
 
 class Operation(StrEnum):
     """What is asked of a deployment; each has its own upstream path and wire format."""
 
+    __hash__ = str.__hash__  # the inherited one is a Python call, and these are keys on the hot path
+
     CHAT = "chat"
     EMBEDDINGS = "embeddings"
 
 
-@dataclass(frozen=True, slots=True)
-class Deployment:
+class Deployment(msgspec.Struct, frozen=True, cache_hash=True):
     """Provider, base URL and upstream model: the unit of health.
 
     Attributes:

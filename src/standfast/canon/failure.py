@@ -22,6 +22,8 @@ from types import MappingProxyType
 class FailureKind(StrEnum):
     """Why an attempt did not give an answer."""
 
+    __hash__ = str.__hash__  # the inherited one is a Python call, and these are keys on the hot path
+
     CONNECT_FAILED = "connect_failed"
     CONNECT_TIMEOUT = "connect_timeout"
     FIRST_TOKEN_TIMEOUT = "first_token_timeout"

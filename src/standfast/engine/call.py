@@ -12,7 +12,7 @@ A call is in one of these phases:
 from typing import TYPE_CHECKING
 
 from standfast.canon.failure import Failure, FailureKind
-from standfast.canon.instants import Monotonic
+from standfast.canon.instants import NEVER, Monotonic
 from standfast.canon.usage import Usage
 from standfast.engine.outlet import Outlet
 from standfast.formats._translate import relay_for, translate_reply
@@ -40,6 +40,7 @@ class Call:
         "_drive",
         "_end",
         "_format",
+        "_fresh",
         "_gap",
         "_headers",
         "_paused",
@@ -48,7 +49,6 @@ class Call:
         "_size",
         "_status",
         "_upstream",
-        "deadline",
         "outlet",
         "permit",
         "target",
@@ -63,7 +63,7 @@ class Call:
         self._client_format = drive.inquiry.format
         self._gap = send.deadlines.gap
         self._end = send.deadlines.end
-        self.deadline: float = send.deadlines.first_content
+        drive.due = send.deadlines.first_content
         self._phase = _WAITING
         self._status = 0
         self._headers: list[tuple[bytes, bytes]] = []
@@ -71,12 +71,12 @@ class Call:
         self._body: list[bytes] = []
         self._size = 0
         self._paused = False
+        self._fresh = False
         self._upstream: UpstreamCall | None = None
 
     def start(self, request: bytes, send: Send) -> None:
         """Send the request; from now on exactly one end is reported to the drive."""
         services = self._drive.services
-        services.wheel.watch(self)
         limits = send.deadlines
         upstream = services.client.send(
             self.outlet.origin, request, self, connect_timeout=limits.connect, tls_timeout=limits.tls
@@ -142,8 +142,9 @@ class Call:
             return
         out = relay.feed(data)
         if self._phase is _FLOWING and out:
-            self.deadline = min(self._drive.services.clock.now() + self._gap, self._end)
-            self._drive.pass_on(out)
+            drive = self._drive
+            drive.due = min(drive.services.clock.now() + self._gap, self._end)
+            drive.pass_on(out)
             if not relay.finishing and not relay.complete and relay.error is None and not relay.malformed:
                 return
         elif out or relay.content:
@@ -157,7 +158,7 @@ class Call:
         elif self._relay is not None:
             self._close(self._relay)
         elif self._succeeded:
-            self._whole(b"".join(self._body))
+            self._whole(self._body[0] if len(self._body) == 1 else b"".join(self._body))
         else:
             self._fail(self._classify(b"".join(self._body)[:CLASSIFIED_BODY_BYTES]))
 
@@ -168,14 +169,15 @@ class Call:
         else:
             self._fail(failure)
 
-    # what the wheel tells
+    # what the watch tells
 
     def expired(self, now: Monotonic) -> None:
         """A deadline passed."""
         if self._phase is _OVER:
             return
-        if self._paused and self._phase is _FLOWING and now < self._end:
-            self._extend(self._gap)  # the silence is the client's
+        if self._phase is _FLOWING and now < self._end and (self._paused or self._fresh):
+            self._fresh = False
+            self._extend(self._gap)  # the silence is the client's, or it has only begun
             return
         if self._phase is _DRAINING:
             self.stop()
@@ -196,10 +198,12 @@ class Call:
             return
         self._body.append(data)
         if self._phase is _FLOWING:
+            self._fresh = False
             self._extend(self._gap)
-        elif data.strip():  # DeepSeek sends blank lines while it queues: no sign of an answer yet
+        elif not data.isspace():  # DeepSeek sends blank lines while it queues: no sign of an answer yet
+            # Most replies come in one piece and end right away, so the gap is counted from the next look.
             self._phase = _FLOWING
-            self._extend(self._gap)
+            self._fresh = True
 
     def _first(self, out: bytes) -> None:
         relay = self._relay
@@ -211,7 +215,7 @@ class Call:
             return
         self._phase = _FLOWING
         self._extend(self._gap)
-        self._drive.first_content(self, stream=True)
+        self._drive.first_content(self)
         if out:
             self._drive.pass_on(out)
 
@@ -246,10 +250,11 @@ class Call:
 
     def _complete(self, relay: StreamRelay) -> None:
         if self._phase is _WAITING:
-            self._drive.first_content(self, stream=True)
+            self._drive.first_content(self)
         self._phase = _DRAINING
-        self._extend(GRACE)
         self._drive.completed(self, relay.usage)
+        self._extend(GRACE)
+        self._drive.linger(self)
 
     def _whole(self, body: bytes) -> None:
         facts, out = self._translated(body)
@@ -263,7 +268,6 @@ class Call:
             self._fail(Failure(FailureKind.EMPTY_REPLY, "reply without content", status=self._status))
         else:
             self._over()
-            self._drive.first_content(self, stream=False)
             self._drive.whole(self, out, facts.usage)
 
     def _translated(self, body: bytes) -> tuple[ReplyFacts, bytes]:
@@ -300,13 +304,14 @@ class Call:
             self._drive.failed(self, failure, self.usage)
 
     def _over(self) -> None:
+        if self._phase is _DRAINING:
+            self._drive.lingered()
         self._phase = _OVER
-        self._body = []
-        self._drive.services.wheel.forget(self)
+        self._drive.due = NEVER
 
     def _extend(self, seconds: float) -> None:
-        self.deadline = min(self._drive.services.clock.now() + seconds, self._end)
-        self._drive.services.wheel.watch(self)
+        drive = self._drive
+        drive.due = min(drive.services.clock.now() + seconds, self._end)
 
     @property
     def _succeeded(self) -> bool:

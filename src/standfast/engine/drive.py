@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from standfast.canon.chat import ChatRequest
 from standfast.canon.failure import Failure, FailureKind
-from standfast.canon.instants import Monotonic
+from standfast.canon.instants import NEVER, Monotonic
 from standfast.canon.record import RequestRecord
 from standfast.canon.usage import Usage
 from standfast.engine.call import Call
@@ -28,25 +28,6 @@ STREAM_HEADERS = b"content-type: text/event-stream; charset=utf-8\r\ncache-contr
 JSON_HEADERS = b"content-type: application/json\r\n"
 
 
-class Alarm:
-    """An entry of the wheel that wakes a drive: the end of a nap, or the next heartbeat."""
-
-    __slots__ = ("_drive", "_nap", "deadline", "seen")
-
-    def __init__(self, drive: "Drive", deadline: float, *, nap: bool) -> None:
-        self._drive = drive
-        self._nap = nap
-        self.deadline = deadline
-        self.seen = 0.0
-
-    def expired(self, now: Monotonic) -> None:
-        """Time to wake."""
-        if self._nap:
-            self._drive.woke(now)
-        else:
-            self._drive.beat(self, now)
-
-
 class Drive:
     """One request under way. It is the `Responder` of its downstream.
 
@@ -55,6 +36,7 @@ class Drive:
         out: the client's side.
         stream: the client wants server-sent events.
         deadline: instant after which nobody waits for the answer.
+        due, beat_at: when the watch is to call `expired`.
         served: the target that answers; None before the first content.
         error: what the client was told, None for success.
     """
@@ -64,18 +46,19 @@ class Drive:
         "_call",
         "_canonical",
         "_first",
-        "_nap",
         "_napped",
         "_napping_since",
         "_opened",
         "_over",
         "_paused",
-        "_pulse",
         "_received",
         "_renamer",
+        "_seen",
         "_snapshot",
         "_unsendable",
+        "beat_at",
         "deadline",
+        "due",
         "error",
         "exchange",
         "id",
@@ -96,6 +79,8 @@ class Drive:
         self.id = services.request_id()
         self.stream = exchange.ask.stream
         self.deadline = exchange.ask.deadline
+        self.due: float = NEVER
+        self.beat_at: float = NEVER
         self.served: Target | None = None
         self.error: StandfastError | None = None
         self._snapshot = snapshot
@@ -105,10 +90,9 @@ class Drive:
         self._unsendable: StandfastError | None = None
         self._body = b""
         self._first: Monotonic | None = None
-        self._nap: Alarm | None = None
         self._napped = 0.0
-        self._napping_since = Monotonic(0.0)
-        self._pulse: Alarm | None = None
+        self._napping_since: Monotonic | None = None
+        self._seen: float = 0.0
         self._renamer = Renamer(exchange.ask.model) if exchange.route.rename else None
         self._opened = False
         self._paused = False
@@ -117,11 +101,10 @@ class Drive:
     def start(self) -> None:
         """Set off. The answer goes through `out`, now or later."""
         services = self.services
-        services.active.add(self)
+        services.watch.enter(self)
         now = self.exchange.ask.arrived
         if self.stream and services.heartbeat > 0:
-            self._pulse = Alarm(self, now + services.heartbeat, nap=False)
-            services.wheel.watch(self._pulse)
+            self.beat_at = now + services.heartbeat
         self._perform(self.exchange.open(now), now)
 
     # what the client's side tells (http1.base.Responder)
@@ -150,44 +133,45 @@ class Drive:
 
     def cut_off(self) -> None:
         """The drain time is over: end with an explicit error."""
+        if self._call is not None:
+            self._call.stop()
         if not self._over:
-            now = self.services.clock.now()
-            if self._call is not None:
-                self._call.stop()
-            self.exchange.cancel(now)
+            self.exchange.cancel(self.services.clock.now())
             self._deliver_error(Draining("The gateway is shutting down and could not wait longer."))
 
-    # what the wheel tells
+    # what the watch tells
 
-    def woke(self, now: Monotonic) -> None:
-        """A nap is over."""
-        self._nap = None
-        if not self._over:
+    def expired(self, now: Monotonic) -> None:
+        """Something is due: the end of a nap, a deadline of the attempt, a heartbeat."""
+        if self.beat_at <= now and not self._over:
+            self._beat(now)
+        if self.due > now:
+            return
+        if self._call is not None:
+            self._call.expired(now)
+        elif self._napping_since is not None:
+            self.due = NEVER
             self._napped += now - self._napping_since
+            self._napping_since = None
             self._perform(self.exchange.woke(now), now)
 
-    def beat(self, pulse: Alarm, now: Monotonic) -> None:
-        """Nothing may have been said for a while: keep idle proxies from cutting the stream."""
-        if self._over:
-            return
-        moved = self._call.deadline if self._call is not None else 0.0
-        if not self._opened or moved == pulse.seen:
-            if not self._opened:
-                self._opened = True
-                headers = STREAM_HEADERS + attempt_headers(self.id, len(self.exchange.attempts) + 1, fallback=False)
-                self.out.begin(200, headers)
+    def _beat(self, now: Monotonic) -> None:
+        """If nothing has been said for a while, say something: idle proxies must not cut the stream."""
+        if not self._opened:
+            self._opened = True
+            headers = STREAM_HEADERS + attempt_headers(self.id, len(self.exchange.attempts) + 1, fallback=False)
+            self.out.begin(200, headers)
             self.out.write(HEARTBEAT)
-        pulse.seen = moved
-        pulse.deadline = now + self.services.heartbeat
-        self.services.wheel.watch(pulse)
+        elif self.due == self._seen:  # content moves it
+            self.out.write(HEARTBEAT)
+        self._seen = self.due
+        self.beat_at = now + self.services.heartbeat
 
     # what the call tells
 
-    def first_content(self, call: Call, *, stream: bool) -> None:
-        """Content has come: this attempt gives the answer."""
-        now = self.services.clock.now()
-        if stream:
-            self._first = now
+    def first_content(self, call: Call) -> None:
+        """Content of a stream has come: this attempt gives the answer."""
+        self._first = now = self.services.clock.now()
         self._perform(self.exchange.first_content(call.permit, now), now)
 
     def completed(self, call: Call, usage: Usage | None) -> None:
@@ -196,10 +180,25 @@ class Drive:
         self._call = None
         self._perform(self.exchange.completed(call.permit, usage, now), now)
 
+    def linger(self, call: Call) -> None:
+        """The answer is complete, the upstream's message is not: the call is watched a little longer."""
+        self.beat_at = NEVER
+        self._call = call
+        self.services.watch.enter(self)
+
+    def lingered(self) -> None:
+        """Now it is."""
+        self._call = None
+        self.services.watch.leave(self)
+
     def whole(self, call: Call, body: bytes, usage: Usage | None) -> None:
-        """The whole reply is here, in the client's format."""
+        """The whole reply is here, in the client's format: its first content and its end fall together."""
+        now = self.services.clock.now()
         self._body = body if self._renamer is None else self._renamer.whole(body)
-        self.completed(call, usage)
+        self._call = None
+        self.served = call.target
+        self.exchange.first_content(call.permit, now)
+        self._perform(self.exchange.completed(call.permit, usage, now), now)
 
     def failed(self, call: Call, failure: Failure, usage: Usage | None) -> None:
         """The attempt gave no (whole) answer."""
@@ -259,8 +258,7 @@ class Drive:
 
     def _sleep(self, sleep: Sleep, now: Monotonic) -> None:
         self._napping_since = now
-        self._nap = Alarm(self, sleep.until, nap=True)
-        self.services.wheel.watch(self._nap)
+        self.due = sleep.until
 
     def _commit(self) -> None:
         call = self._call
@@ -313,10 +311,7 @@ class Drive:
 
     def _conclude(self, status: int, code: str) -> None:
         services, ask, attempts = self.services, self.exchange.ask, self.exchange.attempts
-        services.active.discard(self)
-        for alarm in (self._pulse, self._nap):
-            if alarm is not None:
-                services.wheel.forget(alarm)
+        services.watch.leave(self)
         arrived = ask.arrived
         upstream = self._napped
         for attempt in attempts:

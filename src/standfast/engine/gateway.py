@@ -28,11 +28,11 @@ from standfast.engine.inquiry import NO_CONTROLS, Controls, Inquiry
 from standfast.engine.probes import TargetReport, ping
 from standfast.engine.reply import Reply, read_reply, stream_texts
 from standfast.engine.services import Services
+from standfast.engine.watch import Watch
 from standfast.formats.base import Format
 from standfast.hooks.base import Hook
 from standfast.http1.base import Downstream
 from standfast.http1.client import UpstreamClient
-from standfast.http1.wheel import Wheel
 from standfast.policy.exchange import Exchange
 from standfast.policy.retry import RetryBudget
 
@@ -72,7 +72,7 @@ class Gateway:
         self.services = Services(
             clock=clock,
             rng=rng or random.Random(),  # noqa: S311 - chance for balancing and jitter, not for secrets
-            wheel=Wheel(clock),
+            watch=Watch(clock),
             client=UpstreamClient(upstream, clock),
             budget=RetryBudget(retry.budget, retry.budget_floor),
             bus=Bus(hooks),
@@ -104,7 +104,7 @@ class Gateway:
     async def close(self) -> None:
         """Cut off what is under way (with explicit errors), close all connections and hooks."""
         self.cut_off()
-        self.services.wheel.close()
+        self.services.watch.close()
         await self.services.client.close()
         self.services.bus.close()
 
@@ -203,13 +203,13 @@ class Gateway:
 
     def cut_off(self) -> None:
         """End everything under way with an explicit error."""
-        for drive in list(self.services.active):
+        for drive in list(self.services.watch.active):
             drive.cut_off()
 
     @property
     def in_flight(self) -> int:
         """Requests under way."""
-        return len(self.services.active)
+        return len(self.services.watch.active)
 
     # health
 

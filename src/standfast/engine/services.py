@@ -4,32 +4,27 @@ import itertools
 import random
 import secrets
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from standfast.clock import Clock
 from standfast.engine.bus import Bus
+from standfast.engine.watch import Watch
 from standfast.http1.client import UpstreamClient
-from standfast.http1.wheel import Wheel
 from standfast.policy.retry import RetryBudget
-
-if TYPE_CHECKING:  # a drive holds the services that list it
-    from standfast.engine.drive import Drive
 
 
 @dataclass(slots=True)
 class Services:
-    """The hands' tools: time, chance, connections, listeners, and the requests under way."""
+    """The hands' tools: time, chance, connections, listeners, and the watch over the requests under way."""
 
     clock: Clock
     rng: random.Random
-    wheel: Wheel
+    watch: Watch
     client: UpstreamClient
     budget: RetryBudget
     bus: Bus
     event_bytes: int
     reply_bytes: int
     heartbeat: float
-    active: "set[Drive]" = field(default_factory=set)
     _prefix: str = field(default_factory=lambda: f"req_{secrets.token_hex(6)}")
     _count: "itertools.count[int]" = field(default_factory=itertools.count)
 

@@ -14,7 +14,7 @@ from standfast.canon.failure import Failure
 class HttpRequest:
     """A client's request. `headers` has lower-case names; a repeated header is joined with `, `.
 
-    `body` is empty until the request is complete.
+    `body` is empty until the request is complete. `caller` is the application's own note from `admit`.
     """
 
     method: bytes
@@ -23,6 +23,7 @@ class HttpRequest:
     headers: dict[bytes, bytes] = field(default_factory=dict)
     body: bytes = b""
     peer: str = ""
+    caller: str = ""
 
 
 class Downstream(Protocol):

@@ -1,40 +1,48 @@
-"""Upstream calls over pooled connections: callback driven, no task and no future while a connection is at hand.
+"""The upstream client: sends requests over pooled connections, and calls listeners back.
 
-An idle connection may be closed by its server at any moment, also at the one in which we write to it. If a *reused*
-connection dies before a single byte of the answer, the request is sent once more, on a fresh connection, without the
-listener hearing of it: servers close idle connections without having read what comes too late (RFC 9112, section 9.3.1).
-The call says so in `retried_stale`. If one byte of an answer has come, nothing is repeated here.
+The warm path (an idle connection exists) is one synchronous call without task, future or closure; only a cold one
+starts a dial task. The pool is last in, first out, per origin: few connections stay busy and the oldest age away.
+
+**Stale keep-alive** (A7). A server may close an idle connection at the moment we write to it. Nothing on the wire tells
+that from a server that read the request and died, so a repeat is a risk of one double execution; RFC 9112, section
+9.3.1, leaves it to clients that know their requests. It is taken once, and only where the innocent reading is by far
+the likelier one: on a *reused* connection, without a single byte of an answer, within `STALE_WINDOW` of the write (the
+race is over after a round trip; a server that worked longer than that had the request). The repeat goes over a fresh
+connection, so it cannot meet a second stale one, and `Call.retried_stale` shows it to the books.
 """
 
 import asyncio
+from typing import Final
 
 from standfast.canon.failure import Failure, FailureKind
+from standfast.canon.instants import Monotonic
 from standfast.clock import Clock
 from standfast.http1.base import Origin, UpstreamListener
 from standfast.http1.client_request import RequestHead, build_request
-from standfast.http1.dial import DialError, Dialer, Resolver, SystemResolver
+from standfast.http1.dial import Dialer, DialError, Resolver, SystemResolver, translate
 from standfast.http1.settings import UpstreamLimits
-from standfast.http1.upstream import Connection
+from standfast.http1.upstream_connection import Connection
 
-__all__ = ["Call", "RequestHead", "UpstreamClient", "build_request"]
+__all__ = ["STALE_WINDOW", "Call", "RequestHead", "UpstreamClient", "build_request"]
+
+STALE_WINDOW: Final = 2.0
+"""Seconds after the write in which a reused connection's death without an answer is taken for a stale keep-alive."""
 
 
 class Call:
-    """A request on its way (`http1.base.UpstreamCall`).
+    """A request on its way (`UpstreamCall`). After its end all methods do nothing.
 
     Attributes:
-        retried_stale: it was sent a second time, because the first connection was found closed.
-        over: its end was reported, or it was cancelled.
+        retried_stale: the request was written twice, because the pooled connection it met first was closed (A7).
     """
 
     __slots__ = (
         "_client",
-        "_task",
         "connect_timeout",
         "connection",
+        "dialling",
         "listener",
         "origin",
-        "over",
         "paused",
         "request",
         "retried_stale",
@@ -47,90 +55,86 @@ class Call:
         origin: Origin,
         request: bytes,
         listener: UpstreamListener,
+        *,
         connect_timeout: float,
         tls_timeout: float,
     ) -> None:
         self._client = client
-        self._task: asyncio.Task[None] | None = None
         self.origin = origin
         self.request = request
         self.listener = listener
         self.connect_timeout = connect_timeout
         self.tls_timeout = tls_timeout
         self.connection: Connection | None = None
-        self.retried_stale = False
-        self.over = False
+        self.dialling: asyncio.Task[None] | None = None
         self.paused = False
+        self.retried_stale = False
 
     def cancel(self) -> None:
-        """Give up: close the connection now; the listener hears nothing more."""
-        if self.over:
-            return
-        self.over = True
-        connection, self.connection = self.connection, None
+        """Give up: close the connection now, or stop dialling; the listener hears nothing more."""
+        connection, dialling = self.connection, self.dialling
+        self.connection = self.dialling = None
+        self.request = b""
         if connection is not None:
-            connection.drop()
-        if self._task is not None:
-            self._task.cancel()
+            connection.cancel()
+        if dialling is not None:
+            dialling.cancel()
 
     def pause(self) -> None:
         """Stop reading from the upstream."""
-        self.paused = True
-        if self.connection is not None:
-            self.connection.pause()
+        if not self.paused:
+            self.paused = True
+            if self.connection is not None:
+                self.connection.pause()
 
     def resume(self) -> None:
         """Read on."""
-        self.paused = False
-        if self.connection is not None:
-            self.connection.resume()
+        if self.paused:
+            self.paused = False
+            if self.connection is not None:
+                self.connection.resume()
 
-    def dial(self) -> None:
-        """Send on a fresh connection."""
-        self._task = asyncio.get_running_loop().create_task(self._dial())
-        self._client.watch(self._task)
-
-    async def _dial(self) -> None:
+    def lose(self, failure: Failure) -> None:
+        """Tell the listener that there will be no answer; the call is unlinked already."""
         try:
-            protocol = await self._client.dialer.dial(
-                self.origin,
-                lambda: Connection(self._client, self.origin),
-                connect_timeout=self.connect_timeout,
-                tls_timeout=self.tls_timeout,
-            )
-        except DialError as error:
-            self._task = None
-            if not self.over:
-                self.over = True
-                self.listener.lost(error.failure)
-            return
-        self._task = None
-        assert isinstance(protocol, Connection)  # noqa: S101 - made above
-        if self.over:
-            protocol.drop()
-        elif protocol.transport is None or protocol.transport.is_closing():
-            self.over = True
-            self.listener.lost(Failure(FailureKind.CONNECT_FAILED, "closed while connecting", sent=False))
-        else:
-            protocol.begin(self)
+            self.listener.lost(failure)
+        except Exception as error:  # noqa: BLE001 - a listener may raise anything; it must not take the loop down
+            self._client.report(error)
 
 
 class UpstreamClient:
-    """All upstream connections of one gateway.
+    """Sends requests to upstreams. Belongs to one event loop.
 
     Args:
         limits: what an upstream may do to us.
-        clock: for the age of idle connections.
-        resolver: asked for names; the system's by default.
+        clock: ages idle connections and resolved names.
+        resolver: names to addresses; the system's, with a cache, by default.
     """
 
     def __init__(self, limits: UpstreamLimits, clock: Clock, *, resolver: Resolver | None = None) -> None:
         self.limits = limits
-        self.dialer = Dialer(resolver or SystemResolver(clock))
         self._clock = clock
+        self._own_resolver = SystemResolver(clock) if resolver is None else None
+        self._dialer = Dialer(resolver or self._own_resolver or SystemResolver(clock))
         self._idle: dict[Origin, list[Connection]] = {}
-        self._open: set[Connection] = set()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._connections: set[Connection] = set()
+        self._dials: dict[asyncio.Task[None], Call] = {}
+        self._closing = False
+        self._all_closed: asyncio.Future[None] | None = None
+
+    @property
+    def open_connections(self) -> int:
+        """Connections that are open, idle ones included; those being dialled are not."""
+        return len(self._connections)
+
+    @property
+    def dialling(self) -> int:
+        """Connections being dialled."""
+        return len(self._dials)
+
+    def idle(self, origin: Origin) -> int:
+        """Connections to an origin that wait for a request."""
+        return len(self._idle.get(origin, ()))
 
     def send(
         self,
@@ -141,80 +145,139 @@ class UpstreamClient:
         connect_timeout: float,
         tls_timeout: float,
     ) -> Call:
-        """Send a complete HTTP/1.1 request; on a connection that is idle at once, else on a new one.
+        """Send a complete HTTP/1.1 request (head and body; not `HEAD`). The listener is never called from inside.
 
         Args:
             origin: where to.
-            request: head and body.
-            listener: called back; never before this returns, except by a caller's own `cancel`.
-            connect_timeout: seconds for name and TCP.
-            tls_timeout: seconds for the handshake.
+            request: as `RequestHead.request` makes it.
+            listener: hears the answer.
+            connect_timeout: seconds for name and TCP together, if a connection must be opened.
+            tls_timeout: seconds for the TLS handshake.
         """
-        call = Call(self, origin, request, listener, connect_timeout, tls_timeout)
-        pool = self._idle.get(origin)
-        if pool:
-            oldest = self._clock.now() - self.limits.idle_timeout
-            while pool:
-                connection = pool.pop()
-                if connection.idle_since >= oldest and not connection.transport.is_closing():  # type: ignore[union-attr]  # connected
-                    connection.begin(call)
-                    return call
-                connection.drop()
-        call.dial()
+        call = Call(self, origin, request, listener, connect_timeout=connect_timeout, tls_timeout=tls_timeout)
+        idle = self._idle.get(origin)
+        if idle:
+            now = self._clock.now()
+            while idle:
+                connection = idle.pop()
+                if now - connection.since > self.limits.idle_timeout or connection.transport.is_closing():
+                    connection.transport.abort()
+                    continue
+                call.connection = connection
+                connection.begin(call, request, now)
+                return call
+        self._dial(call)
         return call
 
-    def idle(self, origin: Origin) -> int:
-        """Unused connections to an origin."""
-        return len(self._idle.get(origin, ()))
-
-    @property
-    def open_connections(self) -> int:
-        """Connections, used or not."""
-        return len(self._open)
-
     async def close(self) -> None:
-        """Close every connection; calls under way hear nothing more."""
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        for connection in list(self._open):
-            connection.drop()
-        while self._open:  # noqa: ASYNC110 - connection_lost comes with the loop's next turns
-            await asyncio.sleep(0)
+        """Close everything. Calls that still run are lost; later ones are refused."""
+        self._closing = True
+        dials = list(self._dials.items())
+        for task, call in dials:
+            if call.dialling is task:  # and not cancelled already
+                call.cancel()
+                call.lose(_refusal(call.origin))
+        for connection in list(self._connections):
+            connection.shut("the client was closed")
+        await asyncio.gather(*(task for task, _ in dials), return_exceptions=True)
+        if self._own_resolver is not None:
+            await self._own_resolver.close()
+        if self._connections:
+            self._all_closed = asyncio.get_running_loop().create_future()
+            await self._all_closed
 
-    # what calls and connections tell
+    # Dialling --------------------------------------------------------------------------------------------------------
 
-    def watch(self, task: "asyncio.Task[None]") -> None:
-        """Keep a dial's task alive until it is done."""
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+    def _dial(self, call: Call) -> None:
+        task = asyncio.get_running_loop().create_task(self._connect(call))
+        call.dialling = task
+        self._dials[task] = call
+        task.add_done_callback(self._dialled)
+
+    def _dialled(self, task: "asyncio.Task[None]") -> None:
+        del self._dials[task]
+
+    async def _connect(self, call: Call) -> None:
+        """Dial, then write the request. A cancelled call never gets past the dialling."""
+        failure = _refusal(call.origin) if self._closing else None
+        connection: Connection | None = None
+        try:
+            if failure is None:
+                connection = await self._dialer.dial(
+                    call.origin,
+                    lambda: Connection(self, call.origin),
+                    connect_timeout=call.connect_timeout,
+                    tls_timeout=call.tls_timeout,
+                )
+        except DialError as error:
+            failure = error.failure
+        except Exception as error:  # noqa: BLE001 - an injected resolver's bug: the listener must not wait for ever
+            self.report(error)
+            failure = translate(error, call.origin)
+        call.dialling = None
+        if connection is not None and connection.transport.is_closing():
+            failure = _failed(call.origin, "closed before the request was sent")
+        if connection is None or failure is not None:
+            call.lose(failure or _refusal(call.origin))
+            return
+        call.connection = connection
+        connection.begin(call, call.request, self._clock.now())
+        if connection.transport.is_closing():  # the write failed at once
+            connection.pause_writing()
+        elif call.paused:
+            connection.pause()
+
+    # For connections -------------------------------------------------------------------------------------------------
 
     def opened(self, connection: Connection) -> None:
-        """A connection stands."""
-        self._open.add(connection)
-
-    def freed(self, connection: Connection) -> None:
-        """A connection may serve again."""
-        pool = self._idle.setdefault(connection.origin, [])
-        if len(pool) >= self.limits.idle_connections:
-            connection.drop()
-            return
-        connection.idle_since = self._clock.now()
-        pool.append(connection)
+        """A connection was made."""
+        self._connections.add(connection)
 
     def closed(self, connection: Connection) -> None:
-        """A connection is gone."""
-        self._open.discard(connection)
-        pool = self._idle.get(connection.origin)
-        if pool and connection in pool:
-            pool.remove(connection)
+        """A connection is gone; called exactly once for each that was made."""
+        self._connections.discard(connection)
+        if not self._connections and self._all_closed is not None and not self._all_closed.done():
+            self._all_closed.set_result(None)
 
-    def retry(self, call: Call) -> bool:
-        """Send a call once more, on a fresh connection; False if that was done already."""
-        if call.retried_stale or call.over:
-            return False
+    def park(self, connection: Connection) -> None:
+        """Keep a connection for the next request; an old or surplus one at the bottom of the stack goes."""
+        if self._closing:
+            connection.transport.abort()
+            return
+        connection.since = now = self._clock.now()
+        idle = self._idle.get(connection.origin)
+        if idle is None:
+            self._idle[connection.origin] = [connection]
+            return
+        idle.append(connection)
+        if len(idle) > self.limits.idle_connections or now - idle[0].since > self.limits.idle_timeout:
+            idle.pop(0).transport.abort()
+
+    def unpark(self, connection: Connection) -> None:
+        """An idle connection has ended."""
+        idle = self._idle.get(connection.origin)
+        if idle is not None and connection in idle:
+            idle.remove(connection)
+
+    def may_redial(self, call: Call, since: Monotonic) -> bool:
+        """Is the death of a reused connection without an answer a stale keep-alive?"""
+        return not call.retried_stale and not self._closing and self._clock.now() - since <= STALE_WINDOW
+
+    def redial(self, call: Call) -> None:
+        """Repeat a request over a fresh connection."""
         call.retried_stale = True
-        call.connection = None
-        call.dial()
-        return True
+        self._dial(call)
+
+    def report(self, error: Exception) -> None:
+        """Hand an exception that is nobody's here to the loop's handler."""
+        asyncio.get_running_loop().call_exception_handler(
+            {"message": "an upstream listener or resolver raised", "exception": error}
+        )
+
+
+def _failed(origin: Origin, reason: str) -> Failure:
+    return Failure(FailureKind.CONNECT_FAILED, f"{origin.host}:{origin.port}: {reason}", sent=False)
+
+
+def _refusal(origin: Origin) -> Failure:
+    return _failed(origin, "the client was closed")

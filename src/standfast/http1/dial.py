@@ -15,12 +15,15 @@ import ssl
 from collections import deque
 from collections.abc import Callable, Sequence
 from itertools import chain, zip_longest
+from typing import TypeVar
 
 from standfast.canon.failure import Failure, FailureKind
 from standfast.http1.base import Origin
 from standfast.http1.resolve import Address, Resolver, SystemResolver, literal
 
 __all__ = ["STAGGER", "Address", "DialError", "Dialer", "Resolver", "SystemResolver", "translate"]
+
+P = TypeVar("P", bound=asyncio.Protocol)
 
 STAGGER = 0.25
 """Seconds until the next address is tried beside the one under way (RFC 8305, section 5, recommends 250 ms)."""
@@ -73,11 +76,11 @@ class Dialer:
     async def dial(
         self,
         origin: Origin,
-        factory: Callable[[], asyncio.Protocol],
+        factory: Callable[[], P],
         *,
         connect_timeout: float,
         tls_timeout: float,
-    ) -> asyncio.BaseProtocol:
+    ) -> P:
         """Connect; the protocol's `connection_made` has been called when this returns.
 
         Args:
@@ -105,9 +108,7 @@ class Dialer:
         except _FOREIGN as error:
             raise DialError(translate(error, origin)) from error
 
-    async def _secure(
-        self, sock: socket.socket, factory: Callable[[], asyncio.Protocol], origin: Origin, timeout: float
-    ) -> asyncio.BaseProtocol:
+    async def _secure(self, sock: socket.socket, factory: Callable[[], P], origin: Origin, seconds: float) -> P:
         try:
             context = self._contexts.get(origin.ca_file)
             if context is None:
@@ -119,21 +120,21 @@ class Dialer:
             raise
         # The loop's own handshake timer is only a guard behind `asyncio.timeout`: its error looks like a reset.
         return await _adopt(
-            sock, factory, ssl=context, server_hostname=origin.host, ssl_handshake_timeout=timeout + 1.0
+            sock, factory, context=context, server_hostname=origin.host, ssl_handshake_timeout=seconds + 1.0
         )
 
 
 async def _adopt(
     sock: socket.socket,
-    factory: Callable[[], asyncio.Protocol],
+    factory: Callable[[], P],
     *,
-    ssl: ssl.SSLContext | None = None,
+    context: ssl.SSLContext | None = None,
     server_hostname: str | None = None,
     ssl_handshake_timeout: float | None = None,
-) -> asyncio.BaseProtocol:
+) -> P:
     """Make a transport of a connected socket; if that fails the loop closes the socket with the transport."""
     _, protocol = await asyncio.get_running_loop().create_connection(
-        factory, sock=sock, ssl=ssl, server_hostname=server_hostname, ssl_handshake_timeout=ssl_handshake_timeout
+        factory, sock=sock, ssl=context, server_hostname=server_hostname, ssl_handshake_timeout=ssl_handshake_timeout
     )
     return protocol
 
@@ -168,6 +169,7 @@ async def race(addresses: Sequence[Address], stagger: float = STAGGER) -> socket
     pending: set[asyncio.Task[None]] = set()
     connected: list[socket.socket] = []
     errors: list[OSError] = []
+    winner: socket.socket | None = None
     try:
         while waiting or pending:
             if waiting:
@@ -176,15 +178,23 @@ async def race(addresses: Sequence[Address], stagger: float = STAGGER) -> socket
                 pending, timeout=stagger if waiting else None, return_when=asyncio.FIRST_COMPLETED
             )
             if connected:
-                return connected.pop(0)
-        raise errors[0] if errors else OSError("the name has no addresses")
+                winner = connected[0]
+                break
+        else:
+            raise errors[0] if errors else OSError("the name has no addresses")
+        return winner
     finally:
         for task in pending:
             task.cancel()
-        if pending:
+        try:
             await asyncio.gather(*pending, return_exceptions=True)
-        for sock in connected:
-            sock.close()
+        except asyncio.CancelledError:  # cancelled a second time: nobody takes the winner any more
+            winner = None
+            raise
+        finally:
+            for sock in connected:
+                if sock is not winner:
+                    sock.close()
 
 
 async def _attempt(

@@ -6,7 +6,7 @@ the name server fails or dawdles, the last good answer serves on for ten minutes
 
 import asyncio
 import socket
-from typing import NamedTuple, Protocol, TypeAlias
+from typing import NamedTuple, Protocol, TypeAlias, cast
 
 from standfast.canon.instants import Monotonic
 from standfast.clock import Clock
@@ -88,7 +88,9 @@ class SystemResolver:
         finally:
             del self._lookups[key]
         inet = (socket.AF_INET, socket.AF_INET6)
-        addresses: list[Address] = [(family, sockaddr) for family, _, _, _, sockaddr in found if family in inet]
+        addresses: list[Address] = [
+            (family, cast("SocketAddress", sockaddr)) for family, _, _, _, sockaddr in found if family in inet
+        ]
         if not addresses:
             return OSError("the name has no addresses")
         self._answers[key] = _Answer(addresses, self._clock.now())

@@ -42,10 +42,10 @@ class Preference:
         "_ask",
         "_fleet",
         "_order",
-        "_ranked",
         "_rng",
         "_route",
         "_shunned",
+        "_tiers",
         "denied",
         "first",
         "model",
@@ -58,7 +58,7 @@ class Preference:
         self._fleet = fleet
         self._rng = rng
         self._order: list[tuple[Target, ...]] = []
-        self._ranked = 0
+        self._tiers = route.tiers[ask.operation]
         self._shunned: set[str] = set()
         self.first: Target | None = None
         self.model = ""
@@ -66,14 +66,17 @@ class Preference:
         self.denied: dict[Target, Denied] = {}
 
     def rank_first(self, now: Monotonic) -> Target | None:
-        """Rank tiers until one has a target that offers the operation; that target."""
-        while self.first is None and self._ranked < len(self._route.tiers):
+        """Rank the first tier; its best target, or None if no target offers the operation."""
+        if self._tiers:
             self._rank_next(now)
+            best = self._order[0][0]
+            self.first = best
+            self.model = best.deployment.model
         return self.first
 
     def rank_rest(self, now: Monotonic) -> None:
         """Rank the tiers that are left."""
-        while self._ranked < len(self._route.tiers):
+        while len(self._order) < len(self._tiers):
             self._rank_next(now)
 
     def eligible(self) -> Iterator[Target]:
@@ -152,17 +155,10 @@ class Preference:
         return denied.until
 
     def _rank_next(self, now: Monotonic) -> None:
-        tier = self._route.tiers[self._ranked]
-        self._ranked += 1
-        able = tuple(target for target in tier if self._ask.operation in target.operations)
-        if not able:
-            return
-        if len(able) > 1:
-            able = tuple(self._route.strategy.rank(able, self._ask, self._fleet, self._rng, now))
-        self._order.append(able)
-        if self.first is None:
-            self.first = able[0]
-            self.model = able[0].deployment.model
+        tier = self._tiers[len(self._order)]
+        if len(tier) > 1:
+            tier = tuple(self._route.strategy.rank(tier, self._ask, self._fleet, self._rng, now))
+        self._order.append(tier)
 
     def _history(self, target: Target) -> Past:
         past = self.past.get(target)

@@ -1,6 +1,6 @@
 """What a client may name, and where it can be served: the immutable half of routing."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from standfast.canon.deployment import Deployment, Operation
@@ -43,7 +43,7 @@ class Route:
         retry: how hard to try.
         total: seconds for all attempts together.
         rename: the reply's `model` field names what the client asked for, not who served.
-        tiers: the targets by tier, best tier first.
+        tiers: for each operation the targets that offer it, by tier, best tier first.
     """
 
     model: str
@@ -52,9 +52,14 @@ class Route:
     retry: RetrySettings
     total: float = 900.0
     rename: bool = False
-    tiers: tuple[tuple[Target, ...], ...] = field(init=False)
+    tiers: Mapping[Operation, tuple[tuple[Target, ...], ...]] = field(init=False)
 
     def __post_init__(self) -> None:
-        numbers = sorted({target.tier for target in self.targets})
-        tiers = tuple(tuple(target for target in self.targets if target.tier == number) for number in numbers)
+        tiers = {operation: _tiers(self.targets, operation) for operation in Operation}
         object.__setattr__(self, "tiers", tiers)
+
+
+def _tiers(targets: Sequence[Target], operation: Operation) -> tuple[tuple[Target, ...], ...]:
+    able = [target for target in targets if operation in target.operations]
+    numbers = sorted({target.tier for target in able})
+    return tuple(tuple(target for target in able if target.tier == number) for number in numbers)

@@ -67,7 +67,7 @@ class DataPlane:
     def admit(self, head: HttpRequest) -> Refusal | None:
         """Refuse strangers and unknown paths before their body is read."""
         try:
-            self.callers.name(head.headers)
+            head.caller = self.callers.name(head.headers)
             if head.path not in self._by_path and head.path != b"/chat":
                 known = ", ".join(sorted(path.decode() for path in (*self._by_path, b"/chat")))
                 raise UnknownPath(f"Nothing is served at POST {head.path.decode('latin-1')[:200]}. Served: {known}.")
@@ -86,7 +86,7 @@ class DataPlane:
     def respond(self, request: HttpRequest, out: Downstream) -> Responder:
         """Work on a complete request."""
         try:
-            caller = self.callers.name(request.headers)
+            caller = request.caller
             controls = _header_controls(request.headers)
             if request.path == b"/chat":
                 return self._simple_chat(request, controls, caller, out)

@@ -21,6 +21,7 @@ from standfast.errors import ConfigError
 from standfast.hooks.log import LogHook
 from standfast.hooks.prometheus import PrometheusHook
 from standfast.http1.server import server_protocol
+from standfast.http1.wheel import Wheel
 from standfast.redact import Redactor
 from standfast.server.auth import Callers
 from standfast.server.data_plane import DataPlane
@@ -144,7 +145,8 @@ class Worker:
             gateway.services.bus.plug(metrics)
             plane = DataPlane(gateway, _callers(config))
             app = LazyApplication(lambda: _build_app(plane, self._status, metrics))
-            protocol = server_protocol(plane, config.server.limits, gateway.services.wheel, gateway.services.clock)
+            wheel = Wheel(gateway.services.clock)
+            protocol = server_protocol(plane, config.server.limits, wheel, gateway.services.clock)
             server = Server(
                 uvicorn.Config(
                     app,
@@ -162,6 +164,7 @@ class Worker:
             )
             self._handle_reload(plane)
             await server.serve(sockets=[self._listener])
+            wheel.close()
 
     def _listening(self, app: LazyApplication) -> None:
         gc.collect()

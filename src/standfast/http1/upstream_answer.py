@@ -1,0 +1,126 @@
+"""Reading an upstream's answer: the parser's callbacks, which only record, and the limits that they keep.
+
+What the parser (llhttp in its strict mode) refuses by itself: folded headers, control bytes, bare line ends, a length
+beside chunks, two lengths, malformed chunk sizes. What is refused here: headers over the limits, codings that nobody
+asked for, a switch of protocols, and whatever follows a complete answer.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+from httptools import HttpResponseParser
+
+from standfast.http1.content import ContentError, Decoder
+from standfast.http1.settings import UpstreamLimits
+
+HEADER_COUNT: Final = 1000
+"""Most header lines of one answer."""
+
+_FRAMING = frozenset((b"content-length", b"transfer-encoding", b"content-encoding"))
+_FIRST_STATUS, _FINAL_STATUS, _SWITCHING = 100, 200, 101
+_WITHOUT_BODY = frozenset((204, 304))
+
+
+class InvalidAnswer(Exception):
+    """The answer breaks a rule that the parser does not know. Travels through the parser to its caller, no further."""
+
+
+class AnswerReader(asyncio.Protocol):
+    """The half of a connection that the parser calls."""
+
+    __slots__ = (
+        "_close_delimited",
+        "_complete",
+        "_decoder",
+        "_framing",
+        "_head_ready",
+        "_headers",
+        "_keep",
+        "_limits",
+        "_parser",
+        "_parts",
+        "_quiet",
+        "_seen",
+        "_status",
+        "on_body",
+    )
+
+    def __init__(self, limits: UpstreamLimits) -> None:
+        self._limits = limits
+        self._parts: list[bytes] = []
+        self.on_body: Callable[[bytes], None] = self._parts.append
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._framing: list[tuple[bytes, bytes]] = []
+        self._decoder: Decoder | None = None
+        self._reset()
+        self._parser = HttpResponseParser(self)
+
+    def _reset(self) -> None:
+        """Ready for the next answer; the parser is by itself."""
+        self._seen = 0  # bytes of this answer
+        self._quiet = 0  # bytes since the last that was body
+        self._status = 0  # of the final answer; 0 until its head is complete
+        self._head_ready = False  # the listener has not heard of it yet
+        self._complete = False
+        self._keep = False
+        self._close_delimited = False
+        self._decoder = None
+        self._headers = []
+
+    def on_message_begin(self) -> None:
+        """A second message is nobody's: the first one stands, the connection is not trusted any more."""
+        if self._complete:
+            raise InvalidAnswer("surplus bytes after the answer")
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Also called for trailers, which are counted and dropped."""
+        name = name.lower()
+        self._headers.append((name, value))
+        if name in _FRAMING:
+            self._framing.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        """Check the limits and find out where the body will end."""
+        status = self._parser.get_status_code()
+        headers, framing = self._headers, self._framing
+        self._framing = []
+        limit = self._limits.header_bytes
+        if len(headers) > HEADER_COUNT:
+            raise InvalidAnswer(f"more than {HEADER_COUNT} header lines")
+        if self._seen > limit and sum(len(name) + len(value) + 4 for name, value in headers) > limit:
+            raise InvalidAnswer(f"headers of more than {limit} bytes")
+        if status < _FINAL_STATUS:
+            if status == _SWITCHING or status < _FIRST_STATUS:
+                raise InvalidAnswer(f"status {status}")
+            self._headers = []
+            return
+        self._keep = self._parser.should_keep_alive()
+        self._close_delimited = status not in _WITHOUT_BODY
+        for name, value in framing:
+            if name == b"content-length":
+                self._close_delimited = False
+            elif name == b"transfer-encoding":
+                # Other transfer codings would need decoding; twice `chunked` has no meaning.
+                if value.strip().lower() != b"chunked" or not self._close_delimited:
+                    raise InvalidAnswer("unknown transfer-encoding")
+                self._close_delimited = False
+            elif value.strip().lower() not in (b"", b"identity"):
+                self._expect_coded(value.strip().lower())
+        self._status = status
+        self._head_ready = True
+
+    def _expect_coded(self, coding: bytes) -> None:
+        if self._decoder is not None:
+            raise InvalidAnswer("more than one content-encoding")
+        try:
+            self._decoder = Decoder(coding, self._limits.reply_bytes)
+        except ContentError as error:
+            raise InvalidAnswer(str(error)) from None
+        # They describe bytes that the listener will not see.
+        gone = (b"content-encoding", b"content-length")
+        self._headers = [header for header in self._headers if header[0] not in gone]
+
+    def on_message_complete(self) -> None:
+        """Of an interim (1xx) answer too; only the final one has set the status."""
+        self._complete = self._status != 0

@@ -1,0 +1,252 @@
+"""One upstream connection: writes a request, reads its answer, and knows how the answer ended. (See `connection` for clients.)
+
+Theory. The parser's callbacks only record; the listener is called after the parser has returned. So a listener may
+cancel, pause or send again from inside any callback, one `data_received` brings at most one `body`, and surplus bytes
+behind a message are known before the connection is parked.
+
+How an answer may end:
+
+* well-formed: announced length met, terminating chunk seen, or end of file where nothing was announced;
+* broken: end of file or reset anywhere else;
+* invalid: not HTTP, over a limit, two meanings (both length and chunks), a switch of protocols, a bad content coding.
+
+What was well-formed before an invalid or broken part is delivered first, so what the listener sees does not depend on
+how the network sliced the bytes.
+"""
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from httptools import HttpParserCallbackError, HttpParserError, HttpParserUpgrade
+
+from standfast.canon.failure import Failure, FailureKind
+from standfast.canon.instants import Monotonic
+from standfast.http1.base import Origin
+from standfast.http1.content import ContentError, Decoder
+from standfast.http1.upstream_answer import AnswerReader
+
+if TYPE_CHECKING:
+    from standfast.http1.client import Call, UpstreamClient
+
+
+class Connection(AnswerReader):
+    """The protocol of one upstream connection; made by the client alone.
+
+    States: *idle* (`call` is None; any byte or end closes it), *waiting* (no byte yet: a reused connection that dies
+    here is stale), *head*, *body*, and *complete* (all is read, a decoder may still hold some of it).
+    """
+
+    __slots__ = ("_client", "_unwritten", "call", "origin", "served", "since", "transport")
+
+    def __init__(self, client: "UpstreamClient", origin: Origin) -> None:
+        super().__init__(client.limits)
+        self._client = client
+        self._unwritten = False
+        self.origin = origin
+        self.call: Call | None = None
+        self.served = 0
+        self.since = Monotonic(0.0)
+        self.transport: asyncio.Transport
+
+    # The way out -----------------------------------------------------------------------------------------------------
+
+    def begin(self, call: "Call", request: bytes, now: Monotonic) -> None:
+        """Send a request on this open, idle connection."""
+        self.call = call
+        self.since = now
+        self.transport.write(request)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Every byte that the kernel has not taken counts as unwritten, hence the marks at 0."""
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - for the type checker; the loop gives nothing else
+        self.transport = transport
+        transport.set_write_buffer_limits(high=0)
+        self._client.opened(self)
+
+    def pause_writing(self) -> None:
+        """The kernel has not taken the whole request yet."""
+        self._unwritten = True
+
+    def resume_writing(self) -> None:
+        """It has."""
+        self._unwritten = False
+
+    # The way in: the transport's callbacks ---------------------------------------------------------------------------
+
+    def data_received(self, data: bytes) -> None:
+        """Parse, then tell the listener."""
+        if self.call is None or self._complete:
+            self._keep = False
+            if self.call is None:
+                self._drop()
+            return
+        self._seen += len(data)
+        fault = ""
+        try:
+            self._parser.feed_data(data)
+        except HttpParserUpgrade:
+            fault = "switch of protocols"
+        except HttpParserCallbackError as error:
+            fault = str(error.__context__) or "callback error"
+        except HttpParserError as error:
+            fault = str(error)
+        if fault and self._complete:  # surplus bytes, well-formed or not: the answer stands
+            fault = ""
+            self._keep = False
+        elif not self._parts and not fault and not self._complete:
+            fault = self._idle_bytes(len(data))
+        self._deliver()
+        if fault and self.call is not None:
+            self._fail(FailureKind.INVALID_REPLY, fault)
+
+    def _idle_bytes(self, size: int) -> str:
+        """Bytes that brought nothing: headers without end, trailers, chunk extensions. They have the headers' limit."""
+        self._quiet += size
+        limit = self._limits.header_bytes
+        return f"headers or trailers of more than {limit} bytes" if self._quiet > limit else ""
+
+    def eof_received(self) -> None:
+        """Nobody upstream half-closes and then reads on; so this is the end of the connection."""
+        self._gone(None)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The only place where the client forgets a connection."""
+        self._client.closed(self)
+        self._gone(exc)
+
+    # The listener ----------------------------------------------------------------------------------------------------
+
+    def _deliver(self) -> None:
+        """Tell the listener what has come. It may cancel, pause and send again from inside each call."""
+        call = self.call
+        if call is None:
+            return
+        try:
+            if self._head_ready:
+                self._head_ready = False
+                self._quiet = 0
+                call.request = b""  # a byte has come: it is never repeated
+                headers, self._headers = self._headers, []
+                call.listener.head(self._status, headers)
+            if self._parts:
+                parts = self._parts
+                data = parts[0] if len(parts) == 1 else b"".join(parts)
+                parts.clear()
+                self._quiet = 0
+                if self._decoder is not None:
+                    self._decoder.push(data)
+                elif self.call is call:
+                    call.listener.body(data)
+            if self._decoder is not None and not self._decode(call, self._decoder):
+                return
+            if self._complete and self.call is call:
+                self._finish(call)
+        except ContentError as error:
+            self._fail(FailureKind.INVALID_REPLY, str(error))
+        except Exception as error:  # noqa: BLE001 - a listener may raise anything; it must not take the loop down
+            self._raised(call, error)
+
+    def _decode(self, call: "Call", decoder: Decoder) -> bool:
+        """Hand on inflated bytes until there are no more or the listener has had enough; False if some remain."""
+        while self.call is call:
+            if call.paused:
+                return False
+            data = decoder.pull()
+            if not data:
+                break
+            call.listener.body(data)
+        if self._complete and self.call is call:
+            decoder.finish()
+        return True
+
+    def _finish(self, call: "Call") -> None:
+        """A well-formed end. The connection is parked first, so that a request sent from `end` may use it."""
+        keep = self._keep and not self._unwritten
+        if call.paused:
+            self.transport.resume_reading()
+        self._unlink(call)
+        if keep:
+            self.served += 1
+            self._reset()
+            self._client.park(self)
+        else:
+            self.transport.abort()
+        call.listener.end()
+
+    def _unlink(self, call: "Call") -> None:
+        self.call = None
+        call.connection = None
+        call.request = b""
+
+    def _raised(self, call: "Call", error: Exception) -> None:
+        """A listener's exception: it is the loop's handler's to tell, and the connection ends.
+
+        Unless it carries another call already, which the listener sent from its `end` before it raised.
+        """
+        if self.call is call:
+            self._unlink(call)
+        if self.call is None:
+            self._parts.clear()
+            self._drop()
+        self._client.report(error)
+
+    def _fail(self, kind: FailureKind, reason: str) -> None:
+        call = self.call
+        assert call is not None  # noqa: S101 - callers have looked
+        self._unlink(call)
+        self.transport.abort()
+        detail = f"{self.origin.host}:{self.origin.port}: {reason}"
+        call.lose(Failure(kind, detail, status=self._status, sent=not self._unwritten))
+
+    def shut(self, reason: str) -> None:
+        """The client closes; a running call is lost."""
+        if self.call is None:
+            self._drop()
+        else:
+            self._fail(FailureKind.BROKEN_STREAM, reason)
+
+    def _drop(self) -> None:
+        """Close an idle connection."""
+        self._client.unpark(self)
+        self.transport.abort()
+
+    def cancel(self) -> None:
+        """The call is over: an answer that nobody waits for cannot be told from the next one, so close."""
+        self.call = None
+        self._parts.clear()
+        self.transport.abort()
+
+    def pause(self) -> None:
+        """Stop reading."""
+        if not self.transport.is_closing():
+            self.transport.pause_reading()
+
+    def resume(self) -> None:
+        """Read on, after what a decoder still holds (in the loop's next turn, never inside the caller's)."""
+        if self._decoder is not None:
+            asyncio.get_running_loop().call_soon(self._deliver)
+        if not self.transport.is_closing():
+            self.transport.resume_reading()
+
+    def _gone(self, error: Exception | None) -> None:
+        """The peer has closed or reset the connection. There are five cases."""
+        call = self.call
+        if call is None:  # idle
+            self._drop()
+        elif self._complete:  # all was read; the decoder's rest waits for `resume`
+            self._keep = False
+        elif self._close_delimited and self._status and error is None:  # this is how such an answer ends
+            self._complete = True
+            self._keep = False
+            self._deliver()
+        elif not self._seen and self.served and self._client.may_redial(call, self.since):  # stale keep-alive
+            self._unlink_for_redial(call)
+        else:
+            place = "inside the body" if self._status else "inside the headers" if self._seen else "before the answer"
+            self._fail(FailureKind.BROKEN_STREAM, f"{'reset' if error else 'closed'} {place}")
+
+    def _unlink_for_redial(self, call: "Call") -> None:
+        self.call = None
+        call.connection = None
+        self.transport.abort()
+        self._client.redial(call)
