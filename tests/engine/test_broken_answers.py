@@ -50,12 +50,13 @@ def test_server_errors_fail_over(wire: str, stream: bool) -> None:
     run(scenario)
 
 
-def test_thirty_percent_errors_with_one_healthy_alternative_fail_nobody() -> None:
-    """B14: 30 % injected 5xx on one of two targets, 300 requests at concurrency: all succeed with bounded attempts."""
+@pytest.mark.parametrize("rate", [0.3, 0.8])
+def test_errors_of_one_target_with_one_healthy_alternative_fail_nobody(rate: float) -> None:
+    """B14, D2: 30 and 80 % injected 5xx on one of two targets, 300 requests at concurrency: all succeed."""
 
     async def scenario() -> None:
         async with stack({"m": ["openai/gpt-4.1", "twin/gpt-4.1"]}) as s:
-            s.lab.openai.fail(Fault(status=500, rate=0.3, key="openai"))
+            s.lab.openai.fail(Fault(status=500, rate=rate, key="openai"))
             gate = asyncio.Semaphore(20)
 
             async def one(n: int) -> int:

@@ -94,7 +94,7 @@ def test_a_client_that_leaves_during_a_wait() -> None:
             await until(lambda: at_rest(s))
             assert s.recorder.records[0].status == 499
             assert len(entries(s)) == 1
-            assert not any(type(entry).__name__ == "Alarm" for entry in s.gateway.services.wheel._where)
+            assert not s.gateway.services.watch.active
 
     run(scenario)
 
@@ -110,7 +110,7 @@ async def narrow(s: Stack, body: object) -> socket.socket:
     await until(lambda: entries(s) and entries(s)[0].sent)
     ours = [connection._transport for connection in s.server.server_state.connections]
     lab = [connection._transport for live in s.lab._live.values() for connection in live]
-    upstream = [connection.transport for connection in s.gateway.services.client._open]
+    upstream = [connection.transport for connection in s.gateway.services.client._connections]
     for transport, option in (
         *((each, socket.SO_SNDBUF) for each in (*ours, *lab)),
         *((each, socket.SO_RCVBUF) for each in upstream),

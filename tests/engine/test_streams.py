@@ -147,7 +147,7 @@ def test_an_error_after_content_is_told(wire: str, done: bool) -> None:
 
     async def scenario() -> None:
         async with stack({"m": list(WIRES[wire])}) as s:
-            s.lab[wire].fail(Fault(error_event_after_chunks=2, done_after_error=done))
+            s.lab[wire].fail(Fault(error_event_after_chunks=2, done_after_error=done, chunk_delay=0.01))
             answer = await ask(s, stream=True)
             code = s.recorder.records[-1].code
             assert code in {"server_error", "overloaded"}

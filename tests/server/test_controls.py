@@ -224,3 +224,19 @@ def test_a_targets_timeouts_are_its_own() -> None:
             assert targets(s.recorder.records[0]) == ["openai/gpt-4.1", "twin/gpt-4.1"]
 
     run(scenario)
+
+
+def test_names_that_clients_invent_do_not_pile_up() -> None:
+    """E14, F6: clients may name models without end; what is kept for them is bounded, and what was learnt stays."""
+
+    async def scenario() -> None:
+        async with stack({"m": ["openai/gpt-4.1"]}, defaults={"breaker": {"consecutive": 1, "open": "60s"}}) as s:
+            s.lab.openai.fail(Fault(status=500, model="gpt-4.1"))
+            await ask(s)
+            for n in range(600):
+                assert finished(await ask(s, f"openai/x{n}", stream=n % 2 == 0))
+            assert len(s.gateway.snapshot.outlets) <= 257
+            assert len(s.gateway.breaker_states()) <= 257
+            assert s.gateway.breaker_states()["openai/gpt-4.1"] == "open"
+
+    run(scenario)

@@ -123,13 +123,12 @@ def at_rest(s: Stack) -> bool:
     """Nothing is under way: no request, no permit, no upstream connection but idle ones."""
     gateway, client = s.gateway, s.gateway.services.client
     fleet, budget = gateway.snapshot.fleet, gateway.services.budget
-    origins = {outlet.origin for outlet in gateway.snapshot.outlets.values()}
     return (
         not gateway.in_flight
         and not any(fleet.in_flight(deployment) for deployment in fleet.deployments())
         and not budget.in_flight
         and not budget.retrying
-        and client.open_connections == sum(client.idle(origin) for origin in origins)
+        and client.open_connections == sum(len(pool) for pool in client._idle.values())
     )
 
 

@@ -52,6 +52,11 @@ class Process:
         return self._popen.pid
 
     @property
+    def running(self) -> bool:
+        """It has not ended."""
+        return self._popen.poll() is None
+
+    @property
     def out(self) -> str:
         """What it has written to standard output."""
         return self._out.read_text("utf-8", "replace")

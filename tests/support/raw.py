@@ -26,8 +26,8 @@ class Raw:
 
 
 @contextlib.asynccontextmanager
-async def raw_upstream(*pieces: bytes, then_close: bool = True) -> AsyncIterator[Raw]:
-    """Serve on a free port; the pieces of an answer are separate writes."""
+async def raw_upstream(*pieces: bytes, then_close: bool = True, pause: float = 0.0) -> AsyncIterator[Raw]:
+    """Serve on a free port; the pieces of an answer are separate writes, `pause` seconds apart."""
     raw = Raw()
     held: set[asyncio.StreamWriter] = set()
 
@@ -40,7 +40,7 @@ async def raw_upstream(*pieces: bytes, then_close: bool = True) -> AsyncIterator
             for piece in pieces:
                 writer.write(piece)
                 await writer.drain()
-                await asyncio.sleep(0)
+                await asyncio.sleep(pause)
             if then_close:
                 writer.close()
             else:

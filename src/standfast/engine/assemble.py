@@ -22,7 +22,7 @@ from standfast.policy.timeouts import TimeoutOverrides, thinks
 from standfast.providers.base import Provider, ProviderSettings
 
 DIRECT_LIMIT = 256
-"""How many `provider/model` names that are not configured are kept; the oldest makes room."""
+"""How many `provider/model` names that are not configured a snapshot keeps; then it makes room for a fresh one."""
 
 NAME_LIMIT = 256
 """Characters of a model name that a client may send."""
@@ -63,14 +63,17 @@ class Snapshot:
             raise UnknownModel(plugins.unknown("model", model[:NAME_LIMIT], self.routes))
         return self._add_direct(provider, upstream, settings)
 
+    @property
+    def crowded(self) -> bool:
+        """Clients have named so many models that are not configured that a fresh snapshot is due."""
+        return len(self._direct) >= DIRECT_LIMIT
+
     def _add_direct(self, provider: str, upstream: str, settings: ProviderSettings) -> Route:
         defaults = self.config.defaults
         target = _target(f"{provider}/{upstream}", self.config)
         if target.deployment not in self.outlets:
             self.outlets[target.deployment] = _outlet(target.deployment, settings)
             self.fleet.ensure(target.deployment, defaults.breaker)
-        while len(self._direct) >= DIRECT_LIMIT:
-            self._direct.pop(next(iter(self._direct)))
         route = Route(f"{provider}/{upstream}", (target,), _strategy("priority"), defaults.retry, target.timeouts.total)
         self._direct[route.model] = route
         return route

@@ -107,8 +107,8 @@ class Call:
         """The client caught up."""
         self._paused = False
         if self._upstream is not None and self._phase is not _OVER:
-            if self._phase is _FLOWING:
-                self._extend(self._gap)
+            if self._phase in (_FLOWING, _FINISHING):
+                self._extend(self._gap if self._phase is _FLOWING else GRACE)
             self._upstream.resume()
 
     # what the upstream tells (http1.base.UpstreamListener)
@@ -178,6 +178,9 @@ class Call:
         if self._phase is _FLOWING and now < self._end and (self._paused or self._fresh):
             self._fresh = False
             self._extend(self._gap)  # the silence is the client's, or it has only begun
+            return
+        if self._phase is _FINISHING and self._paused and now < self._end:
+            self._extend(GRACE)  # what follows the finish waits until the client reads on
             return
         if self._phase is _DRAINING:
             self.stop()

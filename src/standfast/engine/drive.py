@@ -305,7 +305,7 @@ class Drive:
         fallback = self.served is not None and self.served is not self.exchange.first_choice
         headers = attempt_headers(self.id, attempts, fallback=fallback)
         if self.inquiry.controls.trace:
-            answering = self._call.target.deployment.name if self._call is not None else ""
+            answering = self._call.target.name if self._call is not None else ""
             headers += trace_header(self.exchange.attempts, answering)
         return headers
 
@@ -328,7 +328,7 @@ class Drive:
                 stream=self.stream,
                 status=status,
                 code=code,
-                deployment=served.deployment.name if served is not None else "",
+                deployment=served.name if served is not None else "",
                 fallback=served is not None and served is not self.exchange.first_choice,
                 attempts=tuple(attempts),
                 first_token=None if self._first is None else self._first - arrived,

@@ -35,6 +35,7 @@ from standfast.http1.base import Downstream
 from standfast.http1.client import UpstreamClient
 from standfast.policy.exchange import Exchange
 from standfast.policy.retry import RetryBudget
+from standfast.policy.route import Route
 
 CHECK_TIMEOUT = 10.0
 BYTES_PER_TOKEN = 4  # the rule of thumb for English text; corrected by the reported usage afterwards
@@ -156,7 +157,9 @@ class Gateway:
         """
         snapshot, services = self.snapshot, self.services
         envelope, controls = inquiry.envelope, inquiry.controls
-        route = snapshot.route(envelope.model)
+        route = snapshot.routes.get(envelope.model)
+        if route is None:
+            snapshot, route = self._unlisted(envelope.model)
         now = services.clock.now()
         total = route.total
         if controls.deadline is not None and controls.deadline < total:
@@ -180,6 +183,15 @@ class Gateway:
         drive = Drive(services, snapshot, inquiry, exchange, out)
         drive.start()
         return drive
+
+    def _unlisted(self, model: str) -> tuple[Snapshot, Route]:
+        """The route of a model that is not configured; what clients have named before makes room once it is much.
+
+        Requests under way keep the snapshot that they began with.
+        """
+        if self.snapshot.crowded:
+            self.snapshot = assemble(self.snapshot.config, self.snapshot)
+        return self.snapshot, self.snapshot.route(model)
 
     def _submit_chat(self, body: Mapping[str, object], controls: Controls, out: Collector) -> Drive:
         envelope = self._chat.read(msgspec.json.encode(body))

@@ -13,11 +13,11 @@ _TIMEOUTS = frozenset(
         FailureKind.DEADLINE_PASSED,
     }
 )
-_OPENAI_CODES = {
+_USUAL_CODES = {
     FailureKind.CONTEXT_TOO_LONG: "context_length_exceeded",
     FailureKind.CONTENT_FILTERED: "content_filter",
 }
-"""Codes that clients look for by OpenAI's own word."""
+"""Codes by the words that client SDKs look for."""
 
 _OWN_STATUS = frozenset({FailureKind.RATE_LIMITED, FailureKind.MODEL_NOT_FOUND, FailureKind.CLIENT_CANCELLED})
 
@@ -56,7 +56,7 @@ def refusal_error(refuse: Refuse, model: str) -> StandfastError:
             failure=failure,
             attempts=attempts,
             status=status,
-            code=_OPENAI_CODES.get(failure.kind),
+            code=_USUAL_CODES.get(failure.kind),
         )
     same = all(attempt.failure is not None and attempt.failure.kind is failure.kind for attempt in attempts)
     status = 503

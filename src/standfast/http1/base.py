@@ -27,9 +27,9 @@ class HttpRequest:
 
 
 class Downstream(Protocol):
-    """The client's side of one request: exactly one answer goes out through it.
+    r"""The client's side of one request: exactly one answer goes out through it.
 
-    Header blocks are complete lines, each ended by CRLF (`b"content-type: application/json\\r\\n"`), without framing
+    Header blocks are complete lines, each ended by CRLF (`b"content-type: application/json\r\n"`), without framing
     headers (content-length, transfer-encoding, connection, date): the wire adds those.
     """
 

@@ -185,6 +185,7 @@ class UpstreamClient:
         if self._connections:
             self._all_closed = asyncio.get_running_loop().create_future()
             await self._all_closed
+        await asyncio.sleep(0)  # transports of cancelled dials close in the loop's next turn
 
     # Dialling --------------------------------------------------------------------------------------------------------
 
@@ -220,6 +221,9 @@ class UpstreamClient:
         if connection is None or failure is not None:
             call.lose(failure or _refusal(call.origin))
             return
+        # Counted from here, not from `connection_made`: uvloop closes the transport of a cancelled dial without telling
+        # the protocol, and this is the first point where a later `connection_lost` is certain.
+        self._connections.add(connection)
         call.connection = connection
         connection.begin(call, call.request, self._clock.now())
         if connection.transport.is_closing():  # the write failed at once
@@ -229,12 +233,8 @@ class UpstreamClient:
 
     # For connections -------------------------------------------------------------------------------------------------
 
-    def opened(self, connection: Connection) -> None:
-        """A connection was made."""
-        self._connections.add(connection)
-
     def closed(self, connection: Connection) -> None:
-        """A connection is gone; called exactly once for each that was made."""
+        """A connection is gone."""
         self._connections.discard(connection)
         if not self._connections and self._all_closed is not None and not self._all_closed.done():
             self._all_closed.set_result(None)

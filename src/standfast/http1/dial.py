@@ -10,6 +10,8 @@ turns them into the house's failures.
 """
 
 import asyncio
+import errno
+import os
 import socket
 import ssl
 from collections import deque
@@ -47,13 +49,16 @@ def translate(error: Exception, origin: Origin) -> Failure:
         case ssl.SSLCertVerificationError():
             reason = f"certificate refused: {error.verify_message}"
         case ssl.SSLError():
-            reason = f"TLS handshake failed: {(error.reason or 'protocol error').lower().replace('_', ' ')}"
+            cause = getattr(error, "reason", None) or "protocol error"  # errors that OpenSSL did not raise have none
+            reason = f"TLS handshake failed: {cause.lower().replace('_', ' ')}"
         case socket.gaierror():
             reason = f"name not resolved: {error.strerror}"
         case UnicodeError():
             reason = "name not resolved: not a host name"
+        case OSError() if error.errno:  # the loops put addresses in place of the system's words
+            reason = os.strerror(error.errno).lower()
         case OSError():
-            reason = (error.strerror or str(error) or type(error).__name__).lower()
+            reason = str(error) or type(error).__name__
         case _:
             reason = type(error).__name__
     return Failure(kind, f"{origin.host}:{origin.port}: {reason}", sent=False)
@@ -98,53 +103,73 @@ class Dialer:
                 addresses = literal(origin.host, origin.port) or await self._resolver.resolve(origin.host, origin.port)
                 sock = await race(addresses)
             if origin.scheme != "https":
-                return await _adopt(sock, factory)
+                return (await _adopt(sock, factory))[1]
             phase = f"TLS handshake not finished within {tls_timeout:g} s"
             async with asyncio.timeout(tls_timeout):
-                return await self._secure(sock, factory, origin, tls_timeout)
+                transport = await self._secure(sock, origin, tls_timeout)
         except TimeoutError as error:
             # The system's own ETIMEDOUT has an errno, the deadlines above have none.
             raise DialError(translate(error if error.errno else TimeoutError(phase), origin)) from None
         except _FOREIGN as error:
             raise DialError(translate(error, origin)) from error
+        protocol = factory()
+        transport.set_protocol(protocol)
+        protocol.connection_made(transport)
+        return protocol
 
-    async def _secure(self, sock: socket.socket, factory: Callable[[], P], origin: Origin, seconds: float) -> P:
+    async def _secure(self, sock: socket.socket, origin: Origin, seconds: float) -> asyncio.Transport:
+        """Handshake on a connected socket; only a verified peer gets to see a protocol of ours."""
+        loop = asyncio.get_running_loop()
         try:
             context = self._contexts.get(origin.ca_file)
             if context is None:
-                loop = asyncio.get_running_loop()
                 context = await loop.run_in_executor(None, _context, origin.ca_file)
                 self._contexts[origin.ca_file] = context
         except BaseException:
             sock.close()
             raise
-        # The loop's own handshake timer is only a guard behind `asyncio.timeout`: its error looks like a reset.
-        return await _adopt(
-            sock, factory, context=context, server_hostname=origin.host, ssl_handshake_timeout=seconds + 1.0
-        )
+        transport, nobody = await _adopt(sock, asyncio.Protocol)
+        try:
+            # The loop's own handshake timer is only a guard behind `asyncio.timeout`: its error looks like a reset.
+            secured = await loop.start_tls(
+                transport, nobody, context, server_hostname=origin.host, ssl_handshake_timeout=seconds + 1.0
+            )
+        except BaseException:
+            transport.abort()
+            raise
+        if secured is None:  # the peer closed right behind the handshake
+            raise ConnectionResetError(errno.ECONNRESET, "closed")
+        return secured
 
 
-async def _adopt(
-    sock: socket.socket,
-    factory: Callable[[], P],
-    *,
-    context: ssl.SSLContext | None = None,
-    server_hostname: str | None = None,
-    ssl_handshake_timeout: float | None = None,
-) -> P:
-    """Make a transport of a connected socket; if that fails the loop closes the socket with the transport."""
-    _, protocol = await asyncio.get_running_loop().create_connection(
-        factory, sock=sock, ssl=context, server_hostname=server_hostname, ssl_handshake_timeout=ssl_handshake_timeout
-    )
-    return protocol
+async def _adopt(sock: socket.socket, factory: Callable[[], P]) -> tuple[asyncio.Transport, P]:
+    """Make a transport of a connected socket. Takes two turns of the loop, in which it cannot be cancelled.
+
+    uvloop's `create_connection`, cancelled at the wrong turn, closes the descriptor behind the socket object's back (so
+    that it is closed again when it is somebody else's already), and never tells the protocol of the end.
+    """
+    adoption = asyncio.ensure_future(asyncio.get_running_loop().create_connection(factory, sock=sock))
+    try:
+        return await asyncio.shield(adoption)
+    except asyncio.CancelledError:
+        adoption.add_done_callback(_abandon)
+        await asyncio.wait((adoption,))
+        raise
+
+
+def _abandon(adoption: "asyncio.Future[tuple[asyncio.Transport, P]]") -> None:
+    if not adoption.cancelled() and adoption.exception() is None:
+        adoption.result()[0].abort()
 
 
 def _context(ca_file: str) -> ssl.SSLContext:
     """Verification of chain and host name is on, as `create_default_context` sets it; nothing here turns it off."""
     try:
         context = ssl.create_default_context(cafile=ca_file or None)
+    except ssl.SSLError:
+        raise OSError("the CA bundle holds no certificate") from None
     except OSError as error:
-        raise OSError(error.errno, f"cannot read the CA bundle: {error.strerror or 'not PEM'}") from None
+        raise OSError(f"cannot read the CA bundle: {os.strerror(error.errno or 0).lower()}") from None
     context.set_alpn_protocols(["http/1.1"])
     return context
 

@@ -1,4 +1,4 @@
-"""One upstream connection: writes a request, reads its answer, and knows how the answer ended. (See `connection` for clients.)
+"""One connection to an upstream: writes a request, reads its answer, and knows how the answer ended.
 
 Theory. The parser's callbacks only record; the listener is called after the parser has returned. So a listener may
 cancel, pause or send again from inside any callback, one `data_received` brings at most one `body`, and surplus bytes
@@ -15,7 +15,7 @@ how the network sliced the bytes.
 """
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from httptools import HttpParserCallbackError, HttpParserError, HttpParserUpgrade
 
@@ -57,11 +57,12 @@ class Connection(AnswerReader):
         self.transport.write(request)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Every byte that the kernel has not taken counts as unwritten, hence the marks at 0."""
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - for the type checker; the loop gives nothing else
-        self.transport = transport
-        transport.set_write_buffer_limits(high=0)
-        self._client.opened(self)
+        """Bytes that the kernel has not taken count as unwritten, hence the lowest marks.
+
+        1 and not 0: TLS transports compare with `>=`, so at 0 they would call an empty buffer full.
+        """
+        self.transport = cast("asyncio.Transport", transport)  # uvloop's is none by inheritance
+        self.transport.set_write_buffer_limits(high=1)
 
     def pause_writing(self) -> None:
         """The kernel has not taken the whole request yet."""

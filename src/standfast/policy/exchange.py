@@ -29,6 +29,7 @@ for.
 """
 
 import random
+from collections.abc import Collection
 
 from standfast.canon.ask import Ask
 from standfast.canon.attempt import Attempt, Outcome
@@ -283,9 +284,13 @@ class Exchange:
     # steps
 
     def _send(self, target: Target, now: Monotonic, *, again: bool = False) -> Step | None:
-        ask, past = self.ask, self._wishes.past.get(target)
-        tried = past.keys if past is not None and not again else ()
-        charged = bool(self.attempts) and self._charged(target, now, again=again)
+        ask, wishes = self.ask, self._wishes
+        tried: Collection[int] = ()
+        charged = False
+        if self.attempts:
+            past = wishes.past.get(target)
+            tried = past.keys if past is not None and not again else ()
+            charged = self._charged(target, now, again=again)
         if charged and not self._budget.take():
             self._broke = True
             return None
@@ -293,7 +298,7 @@ class Exchange:
         if isinstance(permit, Denied):
             if charged:
                 self._budget.give_back()
-            self._wishes.denied[target] = permit
+            wishes.denied[target] = permit
             return None
         return self._start(target, permit, now, charged=charged)
 
@@ -305,12 +310,14 @@ class Exchange:
     def _start(self, target: Target, permit: Permit, now: Monotonic, *, charged: bool) -> Send:
         self._run = _Run(target, permit, now, charged=charged)
         limits, ask = target.timeouts, self.ask
-        p95 = self._fleet.p95(target.deployment, stream=ask.stream)
-        first = first_token_limit(limits, p95, stream=ask.stream, reasoning=ask.reasoning or target.reasoning)
-        end = Monotonic(min(ask.deadline, now + limits.total))
-        return Send(
-            target, permit, Deadlines(limits.connect, limits.tls, Monotonic(min(end, now + first)), limits.gap, end)
-        )
+        p95 = permit.p95(stream=ask.stream)
+        first = now + first_token_limit(limits, p95, stream=ask.stream, reasoning=ask.reasoning or target.reasoning)
+        end = now + limits.total
+        if end > ask.deadline:  # noqa: PLR1730 - two calls of min() cost more than the rest of this method
+            end = ask.deadline
+        if first > end:  # noqa: PLR1730 - the same
+            first = end
+        return Send(target, permit, Deadlines(limits.connect, limits.tls, Monotonic(first), limits.gap, Monotonic(end)))
 
     def _wait(self, free: tuple[Monotonic, Target] | None, now: Monotonic) -> Step | None:
         """Sleep until a named instant, if it is near enough."""
@@ -356,8 +363,9 @@ class Exchange:
             self.changes += changes
         since = self.ask.arrived
         first = None if run.first is None else run.first - since
-        name, key = run.target.deployment.name, run.permit.key
-        self.attempts.append(Attempt(name, key, outcome, failure, run.started - since, first, now - since, usage))
+        self.attempts.append(
+            Attempt(run.target.name, run.permit.key, outcome, failure, run.started - since, first, now - since, usage)
+        )
 
     def _end(self) -> None:
         self.over = True

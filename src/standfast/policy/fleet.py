@@ -10,7 +10,8 @@ House rules of this file:
   a success that was admitted before a rest began does not end the rest.
 * Nothing here waits. `Denied.until` says when asking again has a chance.
 
-Three objects carry the state (`policy.places`): a `Place` per deployment (breaker, latency, its own rest), a `Key` per upstream key
+Three objects carry the state (`policy.places`): a
+`Place` per deployment (breaker, latency, its own rest), a `Key` per upstream key
 (quarantine, limits), and a `Seat` per pair of both (the cooldown of a rate limit, which providers count per model).
 """
 
@@ -78,9 +79,12 @@ class Fleet:
         place = self._places[deployment]
         if place.rest.until > now:
             return Denied("resting", place.rest.until)
-        seat = self._seat(place, tokens, now, tried_keys)
-        if isinstance(seat, Denied):
-            return seat
+        seat = place.seats[0]
+        if place.choosy or tried_keys or seat.rest.until > now or seat.key.rest.until > now:
+            found = self._seat(place, tokens, now, tried_keys)
+            if isinstance(found, Denied):
+                return found
+            seat = found
         generation = place.breaker.admit(now)
         if generation is None:
             if seat.key.slots is not None:
@@ -122,32 +126,26 @@ class Fleet:
         if seat.key.slots is not None:
             seat.key.slots.release(permit.tokens, tokens, now)
         if outcome is Outcome.SUCCESS:
-            seat.rest.clear(now)
-            seat.key.rest.clear(now)
-            place.rest.clear(now)
-        changes: list[Change] = []
-        if failure is not None and failure.meaning.cooldown is not CooldownSource.NONE:
-            changes += self._rest(permit, failure, now, rng)
-        # A rate limit or a bad key shows that the deployment lives, but is no success either: it says nothing here.
-        verdict = outcome
-        if failure is not None and not failure.meaning.trips_breaker:
-            verdict = Outcome.CANCELLED
-        moved = place.breaker.settle(permit.generation, verdict, now, rng)
+            for rest in (seat.rest, seat.key.rest, place.rest):
+                if rest.until:  # it has rested before
+                    rest.clear(now)
+        changes: tuple[Change, ...] = ()
+        if failure is not None:
+            changes = self._rest(permit, failure, now, rng)
+            if not failure.meaning.trips_breaker:
+                # A rate limit or a bad key shows that the deployment lives, but is no success either: it says nothing.
+                outcome = Outcome.CANCELLED
+        moved = place.breaker.settle(permit.generation, outcome, now, rng)
         if moved is not None:
             before, after = moved
             until = place.breaker.retry_at(now) - now if after is State.OPEN else None
             reason = failure.kind.value if failure is not None else "success"
-            changes.append(Change("breaker", place.deployment.name, before.value, after.value, reason, until))
-        return tuple(changes)
+            changes += (Change("breaker", place.deployment.name, before.value, after.value, reason, until),)
+        return changes
 
     def first_content(self, permit: Permit, seconds: float, *, stream: bool) -> None:
         """Learn how long the first content took."""
         (permit.place.stream if stream else permit.place.whole).observe(seconds)
-
-    def p95(self, deployment: Deployment, *, stream: bool) -> float | None:
-        """The deployment's own 95th percentile of the time to first content; None while it has too little history."""
-        place = self._places[deployment]
-        return (place.stream if stream else place.whole).p95()
 
     def available_at(self, deployment: Deployment, now: Monotonic) -> Monotonic:
         """When this deployment may next be asked; `now` if it may be now, NEVER if no key can serve it."""
@@ -223,9 +221,11 @@ class Fleet:
             soonest = min(soonest, Monotonic(now + wait))
         return Denied("keys", soonest)
 
-    def _rest(self, permit: Permit, failure: Failure, now: Monotonic, rng: random.Random) -> list[Change]:
+    def _rest(self, permit: Permit, failure: Failure, now: Monotonic, rng: random.Random) -> tuple[Change, ...]:
         place, seat = permit.place, permit.seat
         meaning = failure.meaning
+        if meaning.cooldown is CooldownSource.NONE:
+            return ()
         long = meaning.cooldown is CooldownSource.LONG
         if meaning.blame is Blame.KEY:
             # A rate limit is counted per model; credentials and credit are the key's own.
@@ -234,9 +234,9 @@ class Fleet:
         else:
             rest, name = place.rest, place.deployment.name
         if not long and meaning.blame is Blame.PROVIDER and failure.retry_after is None:
-            return []  # overloaded without a hint: the breaker judges
+            return ()  # overloaded without a hint: the breaker judges
         seconds = rest.quarantine(now, rng) if long else rest.rest(now, failure.retry_after, rng)
         if failure.retry_after is not None and not long:
             (seat if rest is seat.rest else place).hinted = rest.until
         subject = "quarantine" if long else "cooldown"
-        return [Change(subject, name, "available", "resting", failure.kind.value, seconds)]
+        return (Change(subject, name, "available", "resting", failure.kind.value, seconds),)

@@ -33,20 +33,28 @@ class Latency:
 
     def observe(self, seconds: float) -> None:
         """Add one observation."""
-        if len(self._ring) < SAMPLES:
-            self._ring.append(seconds)
+        ring = self._ring
+        if len(ring) < SAMPLES:
+            ring.append(seconds)
         else:
-            self._ring[self._at] = seconds
-            self._at = (self._at + 1) % SAMPLES
+            at = self._at
+            ring[at] = seconds
+            self._at = at + 1 if at + 1 < SAMPLES else 0
+        ewma = self.ewma
+        self.ewma = seconds if ewma is None else ewma + ALPHA * (seconds - ewma)
         self._fresh += 1
-        self.ewma = seconds if self.ewma is None else self.ewma + ALPHA * (seconds - self.ewma)
+        if self._fresh >= REFRESH and len(ring) >= ENOUGH:
+            self._fresh = 0
+            self._p95 = _p95(ring)
 
     def p95(self) -> float | None:
         """The 95th percentile (nearest rank), seconds; None below 20 observations. Computed anew every 16 of them."""
-        if len(self._ring) < ENOUGH:
-            return None
-        if self._p95 is None or self._fresh >= REFRESH:
-            ordered = sorted(self._ring)
-            self._p95 = ordered[-(-95 * len(ordered) // 100) - 1]
+        if self._p95 is None and len(self._ring) >= ENOUGH:
+            self._p95 = _p95(self._ring)
             self._fresh = 0
         return self._p95
+
+
+def _p95(ring: "array[float]") -> float:
+    ordered = sorted(ring)
+    return ordered[-(-95 * len(ordered) // 100) - 1]

@@ -56,6 +56,7 @@ class Place:
 
     __slots__ = (
         "breaker",
+        "choosy",
         "deployment",
         "hinted",
         "in_flight",
@@ -77,6 +78,7 @@ class Place:
         self.whole = Latency()
         self.in_flight = 0
         self.seats = seats
+        self.choosy = len(seats) > 1 or any(seat.key.slots is not None for seat in seats)
         self.next_seat = 0
 
 
@@ -97,6 +99,10 @@ class Permit:
     def deployment(self) -> Deployment:
         """Where it may be sent."""
         return self.place.deployment
+
+    def p95(self, *, stream: bool) -> float | None:
+        """The deployment's own 95th percentile of the time to first content; None while it has too little history."""
+        return (self.place.stream if stream else self.place.whole).p95()
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ class Target:
         timeouts: the target's, defaults included.
         operations: what its provider offers.
         reasoning: the upstream model is known to think before it speaks.
+        name: the deployment's `provider/model`.
     """
 
     deployment: Deployment
@@ -30,6 +31,10 @@ class Target:
     timeouts: TimeoutSettings = field(default_factory=TimeoutSettings)
     operations: frozenset[Operation] = frozenset(Operation)
     reasoning: bool = False
+    name: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", self.deployment.name)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -55,7 +55,8 @@ async def bridge(plane: DataPlane, request: Request) -> Response:
     head.body = await request.body()
     out = _Begun()
     out.attach(plane.respond(head, out))
-    await out.begun.wait()
+    if not await _begins(request, out):
+        return Response(status_code=499)  # nobody reads it
     if out.body:
         return Response(out.body, out.status, header_map(out.headers))
 
@@ -67,3 +68,17 @@ async def bridge(plane: DataPlane, request: Request) -> Response:
             out.close()
 
     return StreamingResponse(chunks(), out.status, header_map(out.headers))
+
+
+async def _begins(request: Request, out: _Begun) -> bool:
+    """Wait for the answer's head; False if the client goes first, and then the request is cancelled."""
+    begun = asyncio.create_task(out.begun.wait())
+    gone = asyncio.ensure_future(request.receive())  # the body has been read: what comes is http.disconnect
+    try:
+        await asyncio.wait((begun, gone), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        begun.cancel()
+        gone.cancel()
+        if not out.begun.is_set():
+            out.close()
+    return out.begun.is_set()
