@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from standfast.canon.failure import MEANING, Cooldown, Meaning
-from standfast.policy import breaker, exchange
+from standfast.policy import breaker, course
 
 PAGE = Path(__file__).with_name("architecture.md")
 
@@ -30,7 +30,7 @@ def breaker_diagram() -> str:
 
 def exchange_order() -> str:
     """The order of the exchange's next steps, as its module tells it."""
-    doc = exchange.__doc__ or ""
+    doc = course.__doc__ or ""
     start = doc.index("    another key")
     end = doc.index("bounded by `max_attempts`")
     return "\n".join(["```", doc[start:end].rstrip(), "```", "", doc[end:].strip()])

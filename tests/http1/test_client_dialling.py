@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 import trustme
 import uvloop
-from support.upstreams import OK, Ear, Peer, ask, send, until, upstream, upstream_client
 
 from standfast.canon.failure import FailureKind
 from standfast.http1.base import Origin
 from standfast.http1.dial import Address, race
+from support.upstreams import OK, Ear, Peer, ask, send, until, upstream, upstream_client
 
 Run = Callable[[Coroutine[None, None, None]], None]
 
@@ -136,11 +136,7 @@ def test_cancel_at_every_turn(run: Run, turns: int) -> None:
 
 @pytest.mark.parametrize("turns", range(14))
 def test_no_descriptor_is_closed_twice(run: Run, turns: int) -> None:
-    """A cancelled dial never closes a descriptor that meanwhile belongs to somebody else.
-
-    uvloop closes the descriptor of a socket that it was given, but lets the socket object go on owning it when its
-    `create_connection` is cancelled early: the object's end would close whatever has that number by then.
-    """
+    """A cancelled dial never closes a descriptor that meanwhile belongs to somebody else."""
 
     async def main() -> None:
         async with upstream(Peer.gone) as server, upstream_client() as client:

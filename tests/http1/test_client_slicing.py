@@ -5,6 +5,7 @@ No socket here: a connection of the client gets the bytes from the test, so thou
 
 import asyncio
 import gzip
+import itertools
 import random
 from dataclasses import dataclass
 from typing import cast
@@ -12,7 +13,6 @@ from typing import cast
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.upstreams import Ear, send
 
 from standfast.canon.failure import FailureKind
 from standfast.clock import ManualClock
@@ -20,6 +20,7 @@ from standfast.http1.base import Origin
 from standfast.http1.client import UpstreamClient
 from standfast.http1.settings import UpstreamLimits
 from standfast.http1.upstream_connection import Connection
+from support.upstreams import Ear, send
 
 ORIGIN = Origin("http", "127.0.0.1", 80)
 BROKEN, INVALID = FailureKind.BROKEN_STREAM, FailureKind.INVALID_REPLY
@@ -67,24 +68,34 @@ class Heard:
     kept: bool
 
 
-async def hear(answer: bytes, cuts: list[int], then: str = "", limits: UpstreamLimits | None = None) -> Heard:
-    """Give one answer to a connection in slices; then its peer is silent, closes (`eof`) or resets (`rst`)."""
+def _parked(limits: UpstreamLimits | None = None) -> tuple[UpstreamClient, Connection, Wire]:
+    """A client with one idle connection."""
     client = UpstreamClient(limits or UpstreamLimits(), ManualClock())
     connection, wire = Connection(client, ORIGIN), Wire()
     connection.connection_made(cast("asyncio.Transport", wire))
     client.park(connection)
+    return client, connection, wire
+
+
+def _feed(connection: Connection, content: bytes, cuts: list[int]) -> None:
+    """Give bytes to a connection in slices, until it is closed."""
+    edges = [0, *sorted({cut % (len(content) + 1) for cut in cuts}), len(content)]
+    for start, stop in itertools.pairwise(edges):
+        if stop > start and not connection.transport.is_closing():
+            connection.data_received(content[start:stop])
+
+
+def hear(content: bytes, cuts: list[int], then: str = "", limits: UpstreamLimits | None = None) -> Heard:
+    """Give one answer to a connection in slices; then its peer is silent, closes (`eof`) or resets (`rst`)."""
+    client, connection, wire = _parked(limits)
     ear = Ear()
     call = send(client, ORIGIN, ear)
     assert wire.written.endswith(b"{}")
-    edges = [0, *sorted({cut % (len(answer) + 1) for cut in cuts}), len(answer)]
-    for start, stop in zip(edges, edges[1:], strict=False):
-        if stop > start and not wire.closed:
-            connection.data_received(answer[start:stop])
-    if then and not wire.closed:
-        error = ConnectionResetError() if then == "rst" else None
-        if error is None:
-            connection.eof_received()
-        connection.connection_lost(error)
+    _feed(connection, content, cuts)
+    if then == "eof" and not wire.closed:
+        connection.eof_received()
+    if then:
+        connection.connection_lost(ConnectionResetError() if then == "rst" and not wire.closed else None)
     order = [word for at, word in enumerate(ear.events) if word != "body" or ear.events[at - 1] != "body"]
     over = ear.events[-1:] in (["end"], ["lost"])
     assert (call.connection is None) == over
@@ -103,7 +114,7 @@ def answer(*lines: bytes, body: bytes = b"", status: bytes = b"200 OK", version:
     return b"\r\n".join([b"HTTP/" + version + b" " + status, *lines, b"", body])
 
 
-EVENTS = tuple(b"data: {\"n\": %d, \"text\": \"\xc3\xa9\xe2\x82\xac\"}\r\n\n" % n for n in range(7))
+EVENTS = tuple(b'data: {"n": %d, "text": "\xc3\xa9\xe2\x82\xac"}\r\n\n' % n for n in range(7))
 TEXT = b"".join(EVENTS)
 ZIPPED = gzip.compress(TEXT)
 CHUNKED = b"transfer-encoding: chunked"
@@ -141,7 +152,6 @@ CASES: dict[str, tuple[bytes, str, bytes, FailureKind | None, bool]] = {
     "only 100": (GO_ON, "eof", b"", BROKEN, False),
     "surplus": (answer(LENGTH, body=b"12345junk"), "", b"12345", None, False),
     "response splitting": (answer(LENGTH, body=b"12345" + answer(LENGTH, body=b"false")), "", b"12345", None, False),
-    "surplus line": (answer(LENGTH, body=b"12345\r\n"), "", b"12345", None, False),
     "not HTTP": (b"SSH-2.0-OpenSSH_9.6\r\n", "eof", b"", INVALID, False),
     "HTTP/0.9": (b"<html>hello</html>", "eof", b"", INVALID, False),
     "101": (b"HTTP/1.1 101 X\r\nupgrade: h2c\r\nconnection: upgrade\r\n\r\n", "", b"", INVALID, False),
@@ -163,6 +173,20 @@ CASES: dict[str, tuple[bytes, str, bytes, FailureKind | None, bool]] = {
     "truncated gzip": (answer(CHUNKED, GZIP, body=chunked(ZIPPED[:-9])), "", TEXT, INVALID, False),
     "gzip and more": (answer(CHUNKED, GZIP, body=chunked(ZIPPED + b"more")), "", TEXT, INVALID, False),
     "transfer gzip": (answer(b"transfer-encoding: gzip, chunked", body=chunked(b"1")), "", b"", INVALID, False),
+    "close in a trailer": (
+        answer(CHUNKED, body=chunked(b"12345", trailer=b"connection: close\r\n")),
+        "",
+        b"12345",
+        None,
+        False,
+    ),
+    "length in a trailer": (
+        answer(CHUNKED, body=chunked(b"12345", trailer=b"content-length: 3\r\n")),
+        "",
+        b"12345",
+        INVALID,
+        False,
+    ),
     "chunked twice": (answer(CHUNKED, CHUNKED, body=chunked(b"1")), "", b"", INVALID, False),
 }
 
@@ -172,40 +196,58 @@ CASES: dict[str, tuple[bytes, str, bytes, FailureKind | None, bool]] = {
 def test_random_slicing(name: str, cuts: list[int]) -> None:
     """B20, B21, C2, C6: each kind of answer ends as it must, wherever it is cut."""
     content, then, data, kind, kept = CASES[name]
-    heard = _now(content, cuts, then)
+    heard = hear(content, cuts, then)
     assert (heard.kind, heard.kept) == (kind, kept)
     assert data.startswith(heard.data) if name == "truncated gzip" else heard.data == data
-    assert heard == _now(content, [], then) or name == "truncated gzip"
+    assert heard == hear(content, [], then) or name == "truncated gzip"
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_one_byte_at_a_time(name: str) -> None:
     """C6: byte by byte an answer means the same as in one piece."""
     content, then, _, kind, kept = CASES[name]
-    heard, whole = _now(content, list(range(len(content))), then), _now(content, [], then)
+    heard, whole = hear(content, list(range(len(content))), then), hear(content, [], then)
     assert (heard.kind, heard.kept) == (kind, kept)
     assert (heard.status, heard.headers) == (whole.status, whole.headers)
     assert heard.data == whole.data or name == "truncated gzip"
 
 
-def _now(content: bytes, cuts: list[int], then: str, limits: UpstreamLimits | None = None) -> Heard:
-    """`hear` needs a loop only in name (for `Ear`'s event); this runs it without one."""
-    steps = hear(content, cuts, then, limits)
-    with pytest.raises(StopIteration) as stopped:
-        steps.send(None)
-    return cast("Heard", stopped.value.value)
-
-
 def test_headers_of_the_final_answer_only() -> None:
     """B21: the headers of interim answers are not mixed into the final one's; names are lower-case."""
-    heard = _now(EARLY + answer(b"X-A: 1", b"X-a:  2 ", LENGTH, body=b"12345"), [], "")
+    heard = hear(EARLY + answer(b"X-A: 1", b"X-a:  2", LENGTH, body=b"12345"), [], "")
     assert heard.headers == ((b"x-a", b"1"), (b"x-a", b"2"), (b"content-length", b"5"))
 
 
 def test_decoded_headers_describe_what_the_listener_sees() -> None:
     """The length and the coding of the coded bytes are not told: the listener sees decoded ones."""
-    heard = _now(CASES["gzip length"][0], [], "")
+    heard = hear(CASES["gzip length"][0], [], "")
     assert [name for name, _ in heard.headers] == []
+
+
+@pytest.mark.parametrize("trailer", [b"content-encoding: gzip", b"content-type: a/b"])
+def test_trailers_say_nothing(trailer: bytes) -> None:
+    """Trailers are dropped: they are no headers, neither of this answer nor of the connection's next one."""
+    first = answer(CHUNKED, b"x-a: 1", body=chunked(b"12345", trailer=trailer + b"\r\n"))
+    for cuts in ([], list(range(len(first)))):
+        client, connection, _ = _parked()
+        one, two = Ear(), Ear()
+        send(client, ORIGIN, one)
+        _feed(connection, first, cuts)
+        assert one.ended
+        assert one.headers == [(b"transfer-encoding", b"chunked"), (b"x-a", b"1")]
+        send(client, ORIGIN, two)
+        _feed(connection, answer(b"x-b: 2", body=b"unannounced"), [])
+        connection.eof_received()
+        assert two.ended
+        assert (two.headers, two.data) == ([(b"x-b", b"2")], b"unannounced")
+
+
+def test_a_line_end_behind_an_answer() -> None:
+    """An empty line behind an answer is nobody's: the answer stands, and nothing is made of it."""
+    content = answer(LENGTH, body=b"12345") + b"\r\n"
+    for cuts in ([], [len(content) - 2], list(range(len(content)))):
+        heard = hear(content, cuts, "")
+        assert (heard.kind, heard.data, heard.order) == (None, b"12345", ("head", "body", "end"))
 
 
 LIMITED = UpstreamLimits(header_bytes=1000, reply_bytes=4096)
@@ -223,26 +265,26 @@ LIMITED = UpstreamLimits(header_bytes=1000, reply_bytes=4096)
 def test_header_limit(head: bytes, cuts: list[int]) -> None:
     """B20: headers over the limit are invalid, whole or without end, in any slicing."""
     for content in (answer(head, LENGTH, body=b"12345"), b"HTTP/1.1 200 OK\r\n" + head):
-        heard = _now(content, cuts, "", LIMITED)
+        heard = hear(content, cuts, "", LIMITED)
         assert (heard.kind, heard.data, heard.order) == (INVALID, b"", ("lost",))
 
 
 def test_reason_phrase_counts() -> None:
     """B20: an endless status line is bounded as headers are."""
-    heard = _now(b"HTTP/1.1 200 " + b"a" * 5000, list(range(0, 5000, 100)), "", LIMITED)
+    heard = hear(b"HTTP/1.1 200 " + b"a" * 5000, list(range(0, 5000, 100)), "", LIMITED)
     assert heard.kind is INVALID
 
 
 def test_endless_interim_answers() -> None:
     """B21: a peer that sends 1xx answers for ever is cut off at the headers' limit."""
     content = GO_ON * 200
-    assert _now(content, list(range(0, len(content), 25)), "", LIMITED).kind is INVALID
+    assert hear(content, list(range(0, len(content), 25)), "", LIMITED).kind is INVALID
 
 
 def test_endless_trailers() -> None:
     """B20: trailers without end are bounded as headers are."""
     content = answer(CHUNKED, body=b"5\r\n12345\r\n0\r\n" + b"x: 1\r\n" * 500)
-    assert _now(content, list(range(0, len(content), 50)), "", LIMITED).kind is INVALID
+    assert hear(content, list(range(0, len(content), 50)), "", LIMITED).kind is INVALID
 
 
 @pytest.mark.parametrize("lines", [1001, 10_000])
@@ -250,7 +292,7 @@ def test_header_count(lines: int) -> None:
     """B20: 10,000 header lines are refused whatever their size, in one packet and in many."""
     content = answer(b"\r\n".join([b"x:"] * lines), LENGTH, body=b"12345")
     for cuts in ([], list(range(0, len(content), 1000))):
-        assert _now(content, cuts, "").kind is INVALID
+        assert hear(content, cuts, "").kind is INVALID
 
 
 def test_bomb_in_an_answer() -> None:
@@ -258,7 +300,7 @@ def test_bomb_in_an_answer() -> None:
     bomb = gzip.compress(bytes(16 << 20))
     content = answer(CHUNKED, GZIP, body=chunked(bomb))
     for cuts in ([], list(range(0, len(content), 100))):
-        heard = _now(content, cuts, "", LIMITED)
+        heard = hear(content, cuts, "", LIMITED)
         assert heard.kind is INVALID
         assert len(heard.data) <= 4096
 
@@ -275,7 +317,7 @@ def test_garbage_raises_nothing() -> None:
             bad[at : at + rng.randint(0, 2)] = rng.randbytes(rng.randint(0, 3)) or b"\r\n"
             bad = bad or bytearray(b"x")
         cuts = [rng.randrange(len(bad) + 1) for _ in range(rng.randint(0, 5))]
-        whole, sliced = _now(bytes(bad), [], "eof"), _now(bytes(bad), cuts, "eof")
+        whole, sliced = hear(bytes(bad), [], "eof"), hear(bytes(bad), cuts, "eof")
         assert (whole.kind, whole.status) == (sliced.kind, sliced.status), (bytes(bad), cuts)
         kinds.add(whole.kind)
     assert kinds == {None, BROKEN, INVALID}

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import trustme
 import uvloop
-from support.upstreams import OK, Ear, Peer, ask, send, until, upstream, upstream_client
 
 from standfast.canon.failure import FailureKind
+from support.upstreams import OK, Ear, Peer, ask, send, until, upstream, upstream_client
 
 Run = Callable[[Coroutine[None, None, None]], None]
 

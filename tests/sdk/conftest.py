@@ -1,20 +1,21 @@
 """One gateway and one set of stand-in providers for all tests here, each a process of its own."""
 
-import sys
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import openai
 import pytest
 
-from support.processes import GatewayProcess, LabProcess, Process, dead_port, gateway_process, lab_process
+from sdk.asking import KEY
+from support.processes import GatewayProcess, LabProcess, dead_port, gateway_process, lab_process, told
 
-KEY = "sk-client-0123456789abcdef"
 QUICK = {"backoff": {"base": "2ms", "cap": "2ms"}}
 CALM = {"consecutive": 10_000, "min_calls": 10_000}
 """A breaker that stays closed: what one test does to a target is nothing to the next one."""
 
 Configure = Callable[..., dict[str, object]]
+Serve = Callable[..., GatewayProcess]
 
 
 @pytest.fixture(scope="session")
@@ -98,15 +99,14 @@ def client(gateway: GatewayProcess) -> Iterator[openai.OpenAI]:
         yield sdk
 
 
-class told:  # noqa: N801 - reads as a statement
-    """Shows what a long-lived process said during a test, where a failing test's output is shown."""
+@pytest.fixture
+def serve(tmp_path: Path, lab: LabProcess, configure: Configure) -> Iterator[Serve]:
+    """Starts a gateway of the test's own; what still runs afterwards is stopped by its own pid."""
+    del lab
+    with ExitStack() as stack:
 
-    def __init__(self, process: Process) -> None:
-        self._process = process
-        self._before = len(process.err)
+        def start(*arguments: str, environ: dict[str, str] | None = None, **changes: object) -> GatewayProcess:
+            config = configure(**{"log": {"format": "off"}, **changes})
+            return stack.enter_context(gateway_process(tmp_path, config, key=KEY, arguments=arguments, environ=environ))
 
-    def __enter__(self) -> None:
-        self._before = len(self._process.err)
-
-    def __exit__(self, *_: object) -> None:
-        sys.stderr.write(self._process.err[self._before :])
+        yield start

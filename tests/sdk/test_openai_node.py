@@ -134,7 +134,7 @@ def test_failover_before_content(play: Play, lab: LabProcess) -> None:
 )
 def test_a_broken_stream_raises(play: Play, lab: LabProcess, fault: dict[str, object]) -> None:
     """C2/C4: what came before the break is delivered, then the SDK throws its APIError; nothing says finished."""
-    lab.fail("openai", **fault)
+    lab.fail("openai", chunk_delay=0.02, **fault)
     seen = play("broken")
     assert (seen["text"], seen["finish"]) == ("\u2713 gpt-4.1", [])
     assert seen["error"]["isAPIError"]

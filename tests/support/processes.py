@@ -4,6 +4,7 @@ Output goes to files, so that no pipe can fill up and stop a process. A process 
 """
 
 import contextlib
+import http.client
 import json
 import os
 import re
@@ -15,10 +16,10 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
+from urllib.parse import urlsplit
 
 from support.http import Response
-from support.wire import fetch
 
 TICK = 0.01
 """Seconds between two looks at something that has no event."""
@@ -121,6 +122,16 @@ def running(process: Process) -> Iterator[Process]:
 
 
 @contextlib.contextmanager
+def told(process: Process, since: int | None = None) -> Iterator[None]:
+    """Shows what a process said meanwhile (or from character `since` on), where a failing test's output is shown."""
+    before = len(process.err) if since is None else since
+    try:
+        yield
+    finally:
+        sys.stderr.write(process.err[before:])
+
+
+@contextlib.contextmanager
 def dead_port() -> Iterator[int]:
     """A port where connections are refused, held so that nobody else takes it."""
     with socket.socket() as held:
@@ -220,3 +231,56 @@ def gateway_process(
     with running(Process(command, folder, name, environ)) as process:
         found = process.wait_for(r"Standfast is open at (http://\S+)\n.*try:\n.*\n")
         yield GatewayProcess(process, found[1], path, key)
+
+
+class Wire:
+    """One kept-alive connection.
+
+    Args:
+        url: where to.
+        limit: seconds that a read may take.
+    """
+
+    def __init__(self, url: str, limit: float = 20.0) -> None:
+        parts = urlsplit(url)
+        assert parts.hostname is not None
+        self._connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=limit)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.close()
+
+    def send(
+        self, method: str, path: str, body: object = None, headers: dict[str, str] | None = None
+    ) -> http.client.HTTPResponse:
+        """Send a request; the answer's head has come, its body is still to be read."""
+        payload = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
+        self._connection.request(method, path, payload, {"content-type": "application/json", **(headers or {})})
+        return self._connection.getresponse()
+
+    def ask(self, method: str, path: str, body: object = None, headers: dict[str, str] | None = None) -> Response:
+        """One request and its whole answer."""
+        return whole(self.send(method, path, body, headers))
+
+    @property
+    def local_port(self) -> int | None:
+        """Our end of the connection; None while there is none. It tells whether two requests shared a connection."""
+        sock = self._connection.sock
+        return sock.getsockname()[1] if sock is not None else None
+
+
+def whole(answer: http.client.HTTPResponse) -> Response:
+    """Read an answer to its end."""
+    headers = {name.lower(): value for name, value in answer.getheaders()}
+    try:
+        return Response(answer.status, headers, answer.read())
+    except http.client.IncompleteRead as broken:
+        return Response(answer.status, headers, broken.partial, complete=False)
+
+
+def fetch(url: str, method: str, path: str, body: object = None, headers: dict[str, str] | None = None) -> Response:
+    """One request on a connection of its own."""
+    with Wire(url) as wire:
+        return wire.ask(method, path, body, headers)

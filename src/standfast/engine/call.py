@@ -3,7 +3,7 @@
 A call is in one of these phases:
 
     waiting     no content yet: comments, pings and role chunks are not content and do not move the deadline
-    flowing     content has come: the deadline is the gap, moved by each piece
+    flowing     content has come: the deadline is the gap; each piece leaves a mark (`touched`), the watch moves it
     finishing   the provider's finish reason was seen, its terminator not yet: it gets a short grace
     draining    the answer is complete, the connection's message is not: it gets the same grace, then is closed
     over        nothing more is heard
@@ -40,7 +40,6 @@ class Call:
         "_drive",
         "_end",
         "_format",
-        "_fresh",
         "_gap",
         "_headers",
         "_paused",
@@ -64,6 +63,9 @@ class Call:
         self._gap = send.deadlines.gap
         self._end = send.deadlines.end
         drive.due = send.deadlines.first_content
+        drive.gap = send.deadlines.gap
+        drive.end = send.deadlines.end
+        drive.touched = False
         self._phase = _WAITING
         self._status = 0
         self._headers: list[tuple[bytes, bytes]] = []
@@ -71,7 +73,6 @@ class Call:
         self._body: list[bytes] = []
         self._size = 0
         self._paused = False
-        self._fresh = False
         self._upstream: UpstreamCall | None = None
 
     def start(self, request: bytes, send: Send) -> None:
@@ -141,12 +142,13 @@ class Call:
         if self._phase is _DRAINING:
             return
         out = relay.feed(data)
-        if self._phase is _FLOWING and out:
+        if self._phase is _FLOWING:
             drive = self._drive
-            drive.due = min(drive.services.clock.now() + self._gap, self._end)
-            drive.pass_on(out)
-            if not relay.finishing and not relay.complete and relay.error is None and not relay.malformed:
-                return
+            if out:
+                drive.touched = True
+                drive.pass_on(out)
+                if out is data:  # whole events that change nothing
+                    return
         elif out or relay.content:
             self._first(out)
         self._look(relay)
@@ -175,9 +177,8 @@ class Call:
         """A deadline passed."""
         if self._phase is _OVER:
             return
-        if self._phase is _FLOWING and now < self._end and (self._paused or self._fresh):
-            self._fresh = False
-            self._extend(self._gap)  # the silence is the client's, or it has only begun
+        if self._phase is _FLOWING and now < self._end and self._paused:
+            self._extend(self._gap)  # the silence is the client's
             return
         if self._phase is _FINISHING and self._paused and now < self._end:
             self._extend(GRACE)  # what follows the finish waits until the client reads on
@@ -201,12 +202,10 @@ class Call:
             return
         self._body.append(data)
         if self._phase is _FLOWING:
-            self._fresh = False
-            self._extend(self._gap)
+            self._drive.touched = True
         elif not data.isspace():  # DeepSeek sends blank lines while it queues: no sign of an answer yet
-            # Most replies come in one piece and end right away, so the gap is counted from the next look.
             self._phase = _FLOWING
-            self._fresh = True
+            self._drive.touched = True
 
     def _first(self, out: bytes) -> None:
         relay = self._relay
@@ -217,7 +216,7 @@ class Call:
         if relay.error is not None or relay.malformed:
             return
         self._phase = _FLOWING
-        self._extend(self._gap)
+        self._drive.touched = True
         self._drive.first_content(self)
         if out:
             self._drive.pass_on(out)
@@ -311,9 +310,11 @@ class Call:
             self._drive.lingered()
         self._phase = _OVER
         self._drive.due = NEVER
+        self._drive.touched = False
 
     def _extend(self, seconds: float) -> None:
         drive = self._drive
+        drive.touched = False
         drive.due = min(drive.services.clock.now() + seconds, self._end)
 
     @property

@@ -37,6 +37,7 @@ class Drive:
         stream: the client wants server-sent events.
         deadline: instant after which nobody waits for the answer.
         due, beat_at: when the watch is to call `expired`.
+        touched: content came since the watch looked last; `due` is then moved to `gap` seconds later, `end` at most.
         served: the target that answers; None before the first content.
         error: what the client was told, None for success.
     """
@@ -59,14 +60,17 @@ class Drive:
         "beat_at",
         "deadline",
         "due",
+        "end",
         "error",
         "exchange",
+        "gap",
         "id",
         "inquiry",
         "out",
         "served",
         "services",
         "stream",
+        "touched",
     )
 
     def __init__(
@@ -81,6 +85,9 @@ class Drive:
         self.deadline = exchange.ask.deadline
         self.due: float = NEVER
         self.beat_at: float = NEVER
+        self.gap = 0.0
+        self.end: float = NEVER
+        self.touched = False
         self.served: Target | None = None
         self.error: StandfastError | None = None
         self._snapshot = snapshot
@@ -208,9 +215,7 @@ class Drive:
 
     def pass_on(self, events: bytes) -> None:
         """Complete events of the stream, in the client's format."""
-        if self._renamer is not None:
-            events = self._renamer.stream(events)
-        self.out.write(events)
+        self.out.write(events if self._renamer is None else self._renamer.stream(events))
 
     # performing
 
@@ -320,23 +325,23 @@ class Drive:
         served = self.served
         services.bus.request_ended(
             RequestRecord(
-                id=self.id,
-                received=self._received,
-                caller=ask.caller,
-                model=ask.model,
-                operation=ask.operation,
-                stream=self.stream,
-                status=status,
-                code=code,
-                deployment=served.name if served is not None else "",
-                fallback=served is not None and served is not self.exchange.first_choice,
-                attempts=tuple(attempts),
-                first_token=None if self._first is None else self._first - arrived,
-                total=total,
-                upstream=upstream,
-                usage=attempts[-1].usage if attempts else None,
-                session=ask.session,
-                tags=ask.tags,
-                priority=ask.priority,
+                self.id,
+                self._received,
+                ask.caller,
+                ask.model,
+                ask.operation,
+                self.stream,
+                status,
+                code,
+                "" if served is None else served.name,
+                served is not None and served is not self.exchange.first_choice,
+                tuple(attempts),
+                None if self._first is None else self._first - arrived,
+                total,
+                upstream,
+                attempts[-1].usage if attempts else None,
+                ask.session,
+                ask.tags,
+                ask.priority,
             )
         )

@@ -15,8 +15,8 @@ TICK = 0.05
 class Watch:
     """The requests under way, and their deadlines.
 
-    A drive says in `due` and `beat_at` when it wants to be told; moving either is an assignment. The timer runs only
-    while there are requests.
+    A drive says in `due` and `beat_at` when it wants to be told; moving either is an assignment. A piece of content
+    only sets `touched`: the hot path reads no clock. The timer runs only while there are requests.
 
     Args:
         clock: where `now` comes from.
@@ -48,7 +48,14 @@ class Watch:
     def _turn(self) -> None:
         loop = asyncio.get_running_loop()
         now = self._clock.now()
-        for drive in [drive for drive in self.active if drive.due <= now or drive.beat_at <= now]:
+        due: list[Drive] = []
+        for drive in self.active:
+            if drive.touched:  # content came since the last look: the silence counts from now
+                drive.touched = False
+                drive.due = min(now + drive.gap, drive.end)
+            if drive.due <= now or drive.beat_at <= now:
+                due.append(drive)
+        for drive in due:
             try:
                 drive.expired(now)
             except Exception as error:  # noqa: BLE001 - one request must not stop the others' deadlines

@@ -10,7 +10,6 @@ turns them into the house's failures.
 """
 
 import asyncio
-import errno
 import os
 import socket
 import ssl
@@ -103,63 +102,45 @@ class Dialer:
                 addresses = literal(origin.host, origin.port) or await self._resolver.resolve(origin.host, origin.port)
                 sock = await race(addresses)
             if origin.scheme != "https":
-                return (await _adopt(sock, factory))[1]
+                return await _adopt(sock, factory)
             phase = f"TLS handshake not finished within {tls_timeout:g} s"
             async with asyncio.timeout(tls_timeout):
-                transport = await self._secure(sock, origin, tls_timeout)
+                return await self._secure(sock, factory, origin, tls_timeout)
         except TimeoutError as error:
             # The system's own ETIMEDOUT has an errno, the deadlines above have none.
             raise DialError(translate(error if error.errno else TimeoutError(phase), origin)) from None
         except _FOREIGN as error:
             raise DialError(translate(error, origin)) from error
-        protocol = factory()
-        transport.set_protocol(protocol)
-        protocol.connection_made(transport)
-        return protocol
 
-    async def _secure(self, sock: socket.socket, origin: Origin, seconds: float) -> asyncio.Transport:
-        """Handshake on a connected socket; only a verified peer gets to see a protocol of ours."""
-        loop = asyncio.get_running_loop()
+    async def _secure(self, sock: socket.socket, factory: Callable[[], P], origin: Origin, seconds: float) -> P:
         try:
             context = self._contexts.get(origin.ca_file)
             if context is None:
+                loop = asyncio.get_running_loop()
                 context = await loop.run_in_executor(None, _context, origin.ca_file)
                 self._contexts[origin.ca_file] = context
         except BaseException:
             sock.close()
             raise
-        transport, nobody = await _adopt(sock, asyncio.Protocol)
-        try:
-            # The loop's own handshake timer is only a guard behind `asyncio.timeout`: its error looks like a reset.
-            secured = await loop.start_tls(
-                transport, nobody, context, server_hostname=origin.host, ssl_handshake_timeout=seconds + 1.0
-            )
-        except BaseException:
-            transport.abort()
-            raise
-        if secured is None:  # the peer closed right behind the handshake
-            raise ConnectionResetError(errno.ECONNRESET, "closed")
-        return secured
+        # The loop's own handshake timer is only a guard behind `asyncio.timeout`: its error looks like a reset.
+        return await _adopt(
+            sock, factory, context=context, server_hostname=origin.host, ssl_handshake_timeout=seconds + 1.0
+        )
 
 
-async def _adopt(sock: socket.socket, factory: Callable[[], P]) -> tuple[asyncio.Transport, P]:
-    """Make a transport of a connected socket. Takes two turns of the loop, in which it cannot be cancelled.
-
-    uvloop's `create_connection`, cancelled at the wrong turn, closes the descriptor behind the socket object's back (so
-    that it is closed again when it is somebody else's already), and never tells the protocol of the end.
-    """
-    adoption = asyncio.ensure_future(asyncio.get_running_loop().create_connection(factory, sock=sock))
-    try:
-        return await asyncio.shield(adoption)
-    except asyncio.CancelledError:
-        adoption.add_done_callback(_abandon)
-        await asyncio.wait((adoption,))
-        raise
-
-
-def _abandon(adoption: "asyncio.Future[tuple[asyncio.Transport, P]]") -> None:
-    if not adoption.cancelled() and adoption.exception() is None:
-        adoption.result()[0].abort()
+async def _adopt(
+    sock: socket.socket,
+    factory: Callable[[], P],
+    *,
+    context: ssl.SSLContext | None = None,
+    server_hostname: str | None = None,
+    ssl_handshake_timeout: float | None = None,
+) -> P:
+    """Make a transport of a connected socket; if that fails the loop closes the socket with the transport."""
+    _, protocol = await asyncio.get_running_loop().create_connection(
+        factory, sock=sock, ssl=context, server_hostname=server_hostname, ssl_handshake_timeout=ssl_handshake_timeout
+    )
+    return protocol
 
 
 def _context(ca_file: str) -> ssl.SSLContext:

@@ -33,8 +33,7 @@ class AnswerReader(asyncio.Protocol):
         "_close_delimited",
         "_complete",
         "_decoder",
-        "_framing",
-        "_head_ready",
+        "_head",
         "_headers",
         "_keep",
         "_limits",
@@ -51,22 +50,22 @@ class AnswerReader(asyncio.Protocol):
         self._parts: list[bytes] = []
         self.on_body: Callable[[bytes], None] = self._parts.append
         self._headers: list[tuple[bytes, bytes]] = []
-        self._framing: list[tuple[bytes, bytes]] = []
+        self._head: list[tuple[bytes, bytes]] | None = None  # complete, and the listener has not heard of it yet
         self._decoder: Decoder | None = None
+        self._keep = False
+        self._close_delimited = False
         self._reset()
         self._parser = HttpResponseParser(self)
 
     def _reset(self) -> None:
-        """Ready for the next answer; the parser is by itself."""
+        """Ready for the next answer; the parser is by itself, and what each head sets anew is not touched."""
         self._seen = 0  # bytes of this answer
         self._quiet = 0  # bytes since the last that was body
         self._status = 0  # of the final answer; 0 until its head is complete
-        self._head_ready = False  # the listener has not heard of it yet
         self._complete = False
-        self._keep = False
-        self._close_delimited = False
         self._decoder = None
-        self._headers = []
+        if self._headers:  # trailers
+            self._headers = []
 
     def on_message_begin(self) -> None:
         """A second message is nobody's: the first one stands, the connection is not trusted any more."""
@@ -74,30 +73,23 @@ class AnswerReader(asyncio.Protocol):
             raise InvalidAnswer("surplus bytes after the answer")
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Also called for trailers, which are counted and dropped."""
-        name = name.lower()
-        self._headers.append((name, value))
-        if name in _FRAMING:
-            self._framing.append((name, value))
+        """Also called for trailers, which nobody hears of."""
+        self._headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
         """Check the limits and find out where the body will end."""
         status = self._parser.get_status_code()
-        headers, framing = self._headers, self._framing
-        self._framing = []
-        limit = self._limits.header_bytes
-        if len(headers) > HEADER_COUNT:
-            raise InvalidAnswer(f"more than {HEADER_COUNT} header lines")
-        if self._seen > limit and sum(len(name) + len(value) + 4 for name, value in headers) > limit:
-            raise InvalidAnswer(f"headers of more than {limit} bytes")
+        headers = self._headers
+        self._headers = []
+        if self._seen > self._limits.header_bytes or len(headers) > HEADER_COUNT:
+            self._check_size(headers)
         if status < _FINAL_STATUS:
-            if status == _SWITCHING or status < _FIRST_STATUS:
-                raise InvalidAnswer(f"status {status}")
-            self._headers = []
+            self._check_interim(status)
             return
-        self._keep = self._parser.should_keep_alive()
         self._close_delimited = status not in _WITHOUT_BODY
-        for name, value in framing:
+        for name, value in headers:
+            if name not in _FRAMING:
+                continue
             if name == b"content-length":
                 self._close_delimited = False
             elif name == b"transfer-encoding":
@@ -107,8 +99,24 @@ class AnswerReader(asyncio.Protocol):
                 self._close_delimited = False
             elif value.strip().lower() not in (b"", b"identity"):
                 self._expect_coded(value.strip().lower())
+        if self._decoder is not None:
+            # They describe bytes that the listener will not see.
+            gone = (b"content-encoding", b"content-length")
+            headers = [header for header in headers if header[0] not in gone]
+        self._head = headers
         self._status = status
-        self._head_ready = True
+
+    def _check_interim(self, status: int) -> None:
+        if status == _SWITCHING or status < _FIRST_STATUS:
+            raise InvalidAnswer(f"status {status}")
+
+    def _check_size(self, headers: list[tuple[bytes, bytes]]) -> None:
+        """Only for an answer that may be over a limit; most of what was seen may be its body."""
+        limit = self._limits.header_bytes
+        if len(headers) > HEADER_COUNT:
+            raise InvalidAnswer(f"more than {HEADER_COUNT} header lines")
+        if sum(len(name) + len(value) + 4 for name, value in headers) > limit:
+            raise InvalidAnswer(f"headers of more than {limit} bytes")
 
     def _expect_coded(self, coding: bytes) -> None:
         if self._decoder is not None:
@@ -117,10 +125,12 @@ class AnswerReader(asyncio.Protocol):
             self._decoder = Decoder(coding, self._limits.reply_bytes)
         except ContentError as error:
             raise InvalidAnswer(str(error)) from None
-        # They describe bytes that the listener will not see.
-        gone = (b"content-encoding", b"content-length")
-        self._headers = [header for header in self._headers if header[0] not in gone]
 
     def on_message_complete(self) -> None:
-        """Of an interim (1xx) answer too; only the final one has set the status."""
-        self._complete = self._status != 0
+        """Of an interim (1xx) answer too; only the final one has set the status.
+
+        Before this point the parser does not know yet whether it will read another answer: a trailer may say `close`.
+        """
+        if self._status:
+            self._complete = True
+            self._keep = self._parser.should_keep_alive()

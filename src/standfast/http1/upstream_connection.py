@@ -123,11 +123,11 @@ class Connection(AnswerReader):
         if call is None:
             return
         try:
-            if self._head_ready:
-                self._head_ready = False
+            headers = self._head
+            if headers is not None:
+                self._head = None
                 self._quiet = 0
                 call.request = b""  # a byte has come: it is never repeated
-                headers, self._headers = self._headers, []
                 call.listener.head(self._status, headers)
             if self._parts:
                 parts = self._parts
@@ -163,10 +163,10 @@ class Connection(AnswerReader):
     def _finish(self, call: "Call") -> None:
         """A well-formed end. The connection is parked first, so that a request sent from `end` may use it."""
         keep = self._keep and not self._unwritten
-        if call.paused:
-            self.transport.resume_reading()
         self._unlink(call)
         if keep:
+            if call.paused:
+                self.transport.resume_reading()
             self.served += 1
             self._reset()
             self._client.park(self)

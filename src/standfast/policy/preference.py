@@ -31,8 +31,10 @@ class Past:
 class Preference:
     """The ranking of one request's targets, tier by tier, made only as far as it is needed.
 
+    Args:
+        best: the first tier, ranked.
+
     Attributes:
-        first: the target ranked first; None before `rank_first`, or if no target offers the operation.
         model: the upstream model that was asked first.
         past: what was done with the targets that were tried.
         denied: the last refusal of the fleet for targets that could not be used.
@@ -47,32 +49,21 @@ class Preference:
         "_shunned",
         "_tiers",
         "denied",
-        "first",
         "model",
         "past",
     )
 
-    def __init__(self, ask: Ask, route: Route, fleet: Fleet, rng: random.Random) -> None:
+    def __init__(self, ask: Ask, route: Route, fleet: Fleet, rng: random.Random, best: tuple[Target, ...]) -> None:
         self._ask = ask
         self._route = route
         self._fleet = fleet
         self._rng = rng
-        self._order: list[tuple[Target, ...]] = []
+        self._order: list[tuple[Target, ...]] = [best] if best else []
         self._tiers = route.tiers[ask.operation]
         self._shunned: set[str] = set()
-        self.first: Target | None = None
-        self.model = ""
+        self.model = best[0].deployment.model if best else ""
         self.past: dict[Target, Past] = {}
         self.denied: dict[Target, Denied] = {}
-
-    def rank_first(self, now: Monotonic) -> Target | None:
-        """Rank the first tier; its best target, or None if no target offers the operation."""
-        if self._tiers:
-            self._rank_next(now)
-            best = self._order[0][0]
-            self.first = best
-            self.model = best.deployment.model
-        return self.first
 
     def rank_rest(self, now: Monotonic) -> None:
         """Rank the tiers that are left."""

@@ -1,0 +1,86 @@
+"""`standfast serve --workers 2`: one port, several processes, one exit code."""
+
+import os
+import signal
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sdk.asking import CHAT_PATH, chat, streaming, until
+from support.processes import GatewayProcess, LabProcess, Wire
+
+Serve = Callable[..., GatewayProcess]
+Configure = Callable[..., dict[str, Any]]
+
+
+def children(pid: int) -> list[int]:
+    """Child processes."""
+    return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def ready_children(pid: int) -> list[int]:
+    """Those that handle SIGTERM in an event loop of their own (just forked, they still have their parent's handler)."""
+    return [child for child in children(pid) if _handles(child, signal.SIGTERM) and _has_loop(child)]
+
+
+def _handles(pid: int, number: signal.Signals) -> bool:
+    mask = Path(f"/proc/{pid}/status").read_text().split("SigCgt:")[1].split()[0]
+    return bool(int(mask, 16) & 1 << (number - 1))
+
+
+def _has_loop(pid: int) -> bool:
+    with suppress(FileNotFoundError):
+        return any("eventpoll" in str(each.readlink()) for each in Path(f"/proc/{pid}/fd").iterdir())
+    return False
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="children are counted in Linux' /proc")
+def test_two_workers(serve: Serve, lab: LabProcess) -> None:
+    """F1/F2: two processes share the port, one that is killed is replaced, and SIGTERM drains and ends all."""
+    gateway = serve("--workers", "2")
+    until(lambda: len(ready_children(gateway.process.pid)) == 2)
+    team = children(gateway.process.pid)
+    answers = [gateway.call("POST", CHAT_PATH, chat()) for _ in range(30)]
+    assert {answer.status for answer in answers} == {200}
+    assert len({answer.headers["x-standfast-request-id"] for answer in answers}) == 30
+    os.kill(team[0], signal.SIGKILL)
+    until(lambda: len(set(ready_children(gateway.process.pid)) - {team[0]}) == 2)
+    assert {gateway.call("POST", CHAT_PATH, chat()).status for _ in range(10)} == {200}
+    lab.fail("openai", tokens=40, chunk_delay=0.02)
+    with Wire(gateway.url) as wire:
+        answer = streaming(gateway, wire)
+        gateway.process.signal(signal.SIGTERM)
+        assert answer.read().rstrip().endswith(b"data: [DONE]")
+    last = children(gateway.process.pid) if gateway.process.running else []
+    assert gateway.process.wait() == 0
+    assert not [pid for pid in last if Path(f"/proc/{pid}").exists()]
+    assert "Traceback" not in gateway.process.err
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="children are counted in Linux' /proc")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_meets_a_worker_that_starts(serve: Serve, number: signal.Signals) -> None:
+    """F1/F12: a worker just forked is not killed by a reload, and does not spoil the exit code of a stop."""
+    gateway = serve("--workers", "2")
+    until(lambda: len(ready_children(gateway.process.pid)) == 2)
+    team = children(gateway.process.pid)
+    os.kill(team[0], signal.SIGKILL)
+    until(lambda: set(children(gateway.process.pid)) - set(team))
+    (fresh,) = set(children(gateway.process.pid)) - set(team)
+    gateway.process.signal(number)
+    if number == signal.SIGHUP:
+        until(lambda: len(ready_children(gateway.process.pid)) == 2)
+        assert fresh in children(gateway.process.pid)
+    assert gateway.process.stop() == 0
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="children are counted in Linux' /proc")
+def test_two_workers_speak_once(serve: Serve) -> None:
+    """The address is told once, however many workers listen."""
+    gateway = serve("--workers", "2")
+    until(lambda: len(ready_children(gateway.process.pid)) == 2)
+    assert gateway.process.stop() == 0
+    assert gateway.process.err.count("Standfast is open at") == 1
