@@ -71,6 +71,7 @@ class Heard:
 def _parked(limits: UpstreamLimits | None = None) -> tuple[UpstreamClient, Connection, Wire]:
     """A client with one idle connection."""
     client = UpstreamClient(limits or UpstreamLimits(), ManualClock())
+    client._sweep_later = lambda: None  # type: ignore[method-assign] # there is no loop to keep a timer
     connection, wire = Connection(client, ORIGIN), Wire()
     connection.connection_made(cast("asyncio.Transport", wire))
     client.park(connection)

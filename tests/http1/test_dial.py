@@ -439,7 +439,7 @@ def test_tls_works(loop: str, authority: tuple[trustme.CA, str]) -> None:
             contexts = dict(b.client._dialer._contexts)
             await asyncio.gather(*(b.ask(origin) for _ in range(3)))
             assert b.client._dialer._contexts == contexts
-            assert [context.verify_mode for context in contexts.values()] == [ssl.CERT_REQUIRED]
+            assert [context.result().verify_mode for context in contexts.values()] == [ssl.CERT_REQUIRED]
 
     run(main(), loop)
 

@@ -45,6 +45,7 @@ class Process:
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=err,
+                start_new_session=True,
             )
 
     @property
@@ -91,14 +92,15 @@ class Process:
         return self._popen.wait(limit)
 
     def stop(self) -> int:
-        """SIGTERM, then wait; the exit code. One that does not listen is killed."""
-        if self._popen.poll() is None:
-            self.signal(signal.SIGTERM)
-            try:
-                return self.wait()
-            except subprocess.TimeoutExpired:
-                self.signal(signal.SIGKILL)
-        return self.wait()
+        """SIGTERM, then wait; the exit code. What does not listen is killed, its children too."""
+        try:
+            if self.running:
+                self.signal(signal.SIGTERM)
+            return self.wait()
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.pid, signal.SIGKILL)
+            self._popen.wait()
 
 
 def bare_environment(extra: Mapping[str, str]) -> dict[str, str]:
@@ -114,7 +116,11 @@ def standfast(*arguments: str) -> list[str]:
 
 @contextlib.contextmanager
 def running(process: Process) -> Iterator[Process]:
-    """The process, stopped afterwards."""
+    """The process, stopped afterwards.
+
+    Raises:
+        subprocess.TimeoutExpired: it did not end by itself; it was killed.
+    """
     try:
         yield process
     finally:

@@ -183,7 +183,8 @@ async def upstream(
         tasks.add(task)
         server.accepted += 1
         server.writers.add(writer)
-        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+        # RuntimeError: uvloop's word for the use of a closed transport
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError, RuntimeError):
             await script(Peer(server, reader, writer))
         tasks.discard(task)
 

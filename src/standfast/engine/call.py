@@ -93,10 +93,11 @@ class Call:
 
     def stop(self) -> None:
         """Give up now; nothing is reported."""
+        upstream = self._upstream
         if self._phase is not _OVER:
             self._over()
-            if self._upstream is not None:
-                self._upstream.cancel()
+            if upstream is not None:
+                upstream.cancel()
 
     def pause(self) -> None:
         """The client reads too slowly."""
@@ -309,6 +310,7 @@ class Call:
         if self._phase is _DRAINING:
             self._drive.lingered()
         self._phase = _OVER
+        self._upstream = None  # it listens to us: no cycle may be left for the garbage collector
         self._drive.due = NEVER
         self._drive.touched = False
 

@@ -119,6 +119,7 @@ class UpstreamClient:
         self._idle: dict[Origin, list[Connection]] = {}
         self._connections: set[Connection] = set()
         self._dials: dict[asyncio.Task[None], Call] = {}
+        self._sweeper: asyncio.TimerHandle | None = None
         self._closing = False
         self._all_closed: asyncio.Future[None] | None = None
 
@@ -172,6 +173,8 @@ class UpstreamClient:
     async def close(self) -> None:
         """Close everything. Calls that still run are lost; later ones are refused."""
         self._closing = True
+        if self._sweeper is not None:
+            self._sweeper.cancel()
         dials = list(self._dials.items())
         for task, call in dials:
             if call.dialling is task:  # and not cancelled already
@@ -183,8 +186,8 @@ class UpstreamClient:
         if self._own_resolver is not None:
             await self._own_resolver.close()
         if self._connections:
-            self._all_closed = asyncio.get_running_loop().create_future()
-            await self._all_closed
+            self._all_closed = self._all_closed or asyncio.get_running_loop().create_future()
+            await asyncio.shield(self._all_closed)
         await asyncio.sleep(0)  # transports of cancelled dials close in the loop's next turn
 
     # Dialling --------------------------------------------------------------------------------------------------------
@@ -247,11 +250,27 @@ class UpstreamClient:
         connection.since = now = self._clock.now()
         idle = self._idle.get(connection.origin)
         if idle is None:
-            self._idle[connection.origin] = [connection]
-            return
+            self._idle[connection.origin] = idle = []
         idle.append(connection)
+        if self._sweeper is None:
+            self._sweep_later()
         if len(idle) > self.limits.idle_connections or now - idle[0].since > self.limits.idle_timeout:
             idle.pop(0).transport.abort()
+
+    def _sweep_later(self) -> None:
+        self._sweeper = asyncio.get_running_loop().call_later(self.limits.idle_timeout, self._sweep)
+
+    def _sweep(self) -> None:
+        """Close what is idle for too long, also where no traffic comes by: one timer while anything is idle."""
+        self._sweeper = None
+        oldest = self._clock.now() - self.limits.idle_timeout
+        for origin, idle in list(self._idle.items()):
+            while idle and idle[0].since <= oldest:
+                idle.pop(0).transport.abort()
+            if not idle:
+                del self._idle[origin]
+        if self._idle:
+            self._sweep_later()
 
     def unpark(self, connection: Connection) -> None:
         """An idle connection has ended."""

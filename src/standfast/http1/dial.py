@@ -75,7 +75,7 @@ class Dialer:
 
     def __init__(self, resolver: Resolver) -> None:
         self._resolver = resolver
-        self._contexts: dict[str, ssl.SSLContext] = {}
+        self._contexts: dict[str, asyncio.Future[ssl.SSLContext]] = {}
 
     async def dial(
         self,
@@ -114,11 +114,7 @@ class Dialer:
 
     async def _secure(self, sock: socket.socket, factory: Callable[[], P], origin: Origin, seconds: float) -> P:
         try:
-            context = self._contexts.get(origin.ca_file)
-            if context is None:
-                loop = asyncio.get_running_loop()
-                context = await loop.run_in_executor(None, _context, origin.ca_file)
-                self._contexts[origin.ca_file] = context
+            context = await self._context(origin.ca_file)
         except BaseException:
             sock.close()
             raise
@@ -126,6 +122,17 @@ class Dialer:
         return await _adopt(
             sock, factory, context=context, server_hostname=origin.host, ssl_handshake_timeout=seconds + 1.0
         )
+
+    async def _context(self, ca_file: str) -> ssl.SSLContext:
+        """The context for a bundle, built in a thread once, however many dials wait for it; a failure is not kept."""
+        building = self._contexts.get(ca_file)
+        if building is None:
+            building = asyncio.get_running_loop().run_in_executor(None, _context, ca_file)
+            self._contexts[ca_file] = building
+        await asyncio.wait((building,))  # unlike awaiting it, this does not cancel what others share
+        if building.exception() is not None:
+            self._contexts.pop(ca_file, None)
+        return building.result()
 
 
 async def _adopt(
