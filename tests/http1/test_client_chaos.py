@@ -29,8 +29,9 @@ WAYS = (
     ("close", b"HTTP/1.1 200 OK\r\n\r\n", "content"),
     ("close", LENGTH + b"\r\n", "content"),  # and then it goes, without a word before
     ("reset", LENGTH + b"\r\n", "content"),
-    # answers with something behind them
-    ("", LENGTH + b"\r\n", "content", LENGTH + b"\r\n", mark(999)),
+    # with something behind it, in the same packet: what comes later, when the next request may have been written, is
+    # that request's answer for all that HTTP/1.1 lets a client know
+    ("", LENGTH + b"\r\n", "surplus"),
     # broken ones
     ("close", LENGTH + b"\r\n", "first"),
     ("reset", LENGTH + b"\r\n", "first"),
@@ -51,6 +52,7 @@ async def misbehave(peer: Peer, rng: random.Random) -> None:
             "content": content,
             "first": content[:cut],
             "rest": content[cut:],
+            "surplus": content + LENGTH + b"\r\n" + mark(999),
             "as chunk": b"%x\r\n%b\r\n" % (len(content) - 1, content[1:]),
         }
         then, *pieces = rng.choice(WAYS)

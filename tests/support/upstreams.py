@@ -144,6 +144,8 @@ class Peer:
     def reset(self) -> None:
         """An RST, also if nothing is unread."""
         sock = self.writer.get_extra_info("socket")
+        if sock is None or sock.fileno() < 0:  # the client was faster
+            return
         with socket.socket(fileno=os.dup(sock.fileno())) as same:
             same.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.writer.transport.abort()

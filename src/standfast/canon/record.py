@@ -15,7 +15,7 @@ class RequestRecord(msgspec.Struct, frozen=True):
         id: `req_...`, the value of x-standfast-request-id.
         received: wall time when the request was complete.
         caller: name of the client key; empty when the door is open.
-        model: what the client named (a configured name; anything else is `unknown`, so that labels stay bounded).
+        model: what the client named: a configured name, or `provider/model`.
         operation: chat, embeddings ...
         stream: server-sent events were wanted.
         status: HTTP status sent; 499 if the client went away first.

@@ -10,7 +10,7 @@ from standfast import plugins
 from standfast.canon.deployment import Deployment, Operation
 from standfast.config.schema import Config, ModelSettings
 from standfast.engine.outlet import Outlet
-from standfast.engine.reply_headers import deployment_headers
+from standfast.engine.reply_headers import JSON_HEADERS, STREAM_HEADERS, deployment_headers
 from standfast.errors import UnknownModel
 from standfast.formats.base import Format
 from standfast.http1.base import Origin
@@ -26,9 +26,6 @@ DIRECT_LIMIT = 256
 
 NAME_LIMIT = 256
 """Characters of a model name that a client may send."""
-
-_JSON = b"content-type: application/json\r\n"
-_STREAM = b"content-type: text/event-stream; charset=utf-8\r\ncache-control: no-cache\r\n"
 
 
 @dataclass(slots=True)
@@ -104,6 +101,15 @@ def secrets_of(settings: ProviderSettings) -> tuple[str, ...]:
     """The entry's keys in order; a server without keys has the one empty key."""
     keys = tuple(key.get_secret_value() for key in settings.keys)
     return tuple("" if key == "none" else key for key in keys) or ("",)
+
+
+def secrets_in(config: Config) -> list[str]:
+    """Everything in a configuration that nobody may see: keys of both sides, and the values of fixed headers."""
+    secrets = [entry.key.get_secret_value() for entry in config.keys]
+    for settings in config.providers.values():
+        secrets += secrets_of(settings)
+        secrets += settings.headers.values()
+    return secrets
 
 
 def _route(name: str, model: ModelSettings, config: Config) -> Route:
@@ -192,6 +198,6 @@ def _outlet(deployment: Deployment, settings: ProviderSettings) -> Outlet:
         origin=origin,
         formats={operation: _format(name) for operation, name in provider.formats.items()},
         heads=heads,
-        reply_headers=_JSON + named,
-        stream_headers=_STREAM + named,
+        reply_headers=JSON_HEADERS + named,
+        stream_headers=STREAM_HEADERS + named,
     )

@@ -254,6 +254,7 @@ class Call:
     def _complete(self, relay: StreamRelay) -> None:
         if self._phase is _WAITING:
             self._drive.first_content(self)
+        self._tell_repeat()
         self._phase = _DRAINING
         self._drive.completed(self, relay.usage)
         self._extend(GRACE)
@@ -281,7 +282,9 @@ class Call:
         return facts, out
 
     def _classify(self, body: bytes) -> Failure:
-        answer = Answer(self._status, self._headers, body, self._drive.services.clock.wall())
+        services = self._drive.services
+        # Providers quote keys; what is read here may be shown to the client, so they go before anything is cut or read.
+        answer = Answer(self._status, self._headers, services.redactor.known(body), services.clock.wall())
         return self.outlet.provider.classify(answer)
 
     def _time_out(self, now: Monotonic) -> None:
@@ -307,12 +310,18 @@ class Call:
             self._drive.failed(self, failure, self.usage)
 
     def _over(self) -> None:
+        self._tell_repeat()
         if self._phase is _DRAINING:
             self._drive.lingered()
         self._phase = _OVER
         self._upstream = None  # it listens to us: no cycle may be left for the garbage collector
         self._drive.due = NEVER
         self._drive.touched = False
+
+    def _tell_repeat(self) -> None:
+        upstream = self._upstream
+        if upstream is not None and upstream.retried_stale and self._phase is not _DRAINING:
+            self._drive.repeated(self)
 
     def _extend(self, seconds: float) -> None:
         drive = self._drive

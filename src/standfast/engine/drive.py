@@ -11,7 +11,7 @@ from standfast.engine.call import Call
 from standfast.engine.inquiry import Inquiry
 from standfast.engine.refusal import refusal_error
 from standfast.engine.rename import Renamer
-from standfast.engine.reply_headers import attempt_headers, error_headers, trace_header
+from standfast.engine.reply_headers import JSON_HEADERS, STREAM_HEADERS, attempt_headers, error_headers, trace_header
 from standfast.engine.services import Services
 from standfast.errors import Draining, StandfastError
 from standfast.formats.base import Format
@@ -24,8 +24,6 @@ if TYPE_CHECKING:  # the snapshot is the configuration at work; it starts drives
     from standfast.engine.assemble import Snapshot
 
 HEARTBEAT = b": ping\n\n"
-STREAM_HEADERS = b"content-type: text/event-stream; charset=utf-8\r\ncache-control: no-cache\r\n"
-JSON_HEADERS = b"content-type: application/json\r\n"
 
 
 class Drive:
@@ -206,6 +204,10 @@ class Drive:
         self.served = call.target
         self.exchange.first_content(call.permit, now)
         self._perform(self.exchange.completed(call.permit, usage, now), now)
+
+    def repeated(self, call: Call) -> None:
+        """The wire sent the request a second time."""
+        self.exchange.repeated(call.permit, self.services.clock.now())
 
     def failed(self, call: Call, failure: Failure, usage: Usage | None) -> None:
         """The attempt gave no (whole) answer."""

@@ -20,7 +20,7 @@ from standfast.canon.instants import Monotonic
 from standfast.clock import Clock, SystemClock
 from standfast.config.load import from_mapping, load
 from standfast.config.schema import Config
-from standfast.engine.assemble import Snapshot, assemble
+from standfast.engine.assemble import Snapshot, assemble, secrets_in
 from standfast.engine.bus import Bus
 from standfast.engine.collector import Collector
 from standfast.engine.drive import Drive
@@ -29,6 +29,7 @@ from standfast.engine.probes import TargetReport, ping
 from standfast.engine.reply import Reply, read_reply, stream_texts
 from standfast.engine.services import Services
 from standfast.engine.watch import Watch
+from standfast.errors import Untranslatable
 from standfast.formats.base import Format
 from standfast.hooks.base import Hook
 from standfast.http1.base import Downstream
@@ -36,6 +37,7 @@ from standfast.http1.client import UpstreamClient
 from standfast.policy.exchange import Exchange
 from standfast.policy.retry import RetryBudget
 from standfast.policy.route import Route
+from standfast.redact import Redactor
 
 CHECK_TIMEOUT = 10.0
 BYTES_PER_TOKEN = 4  # the rule of thumb for English text; corrected by the reported usage afterwards
@@ -77,6 +79,7 @@ class Gateway:
             client=UpstreamClient(upstream, clock),
             budget=RetryBudget(retry.budget, retry.budget_floor),
             bus=Bus(hooks),
+            redactor=Redactor(secrets_in(config)),
             event_bytes=upstream.event_bytes,
             reply_bytes=upstream.reply_bytes,
             heartbeat=config.server.heartbeat,
@@ -154,12 +157,19 @@ class Gateway:
 
         Raises:
             UnknownModel: no such model; nothing was sent, `out` is untouched.
+            Untranslatable: no target of the model offers the operation; the same.
         """
         snapshot, services = self.snapshot, self.services
         envelope, controls = inquiry.envelope, inquiry.controls
         route = snapshot.routes.get(envelope.model)
         if route is None:
             snapshot, route = self._unlisted(envelope.model)
+        operation = inquiry.operation
+        if not route.tiers[operation]:
+            raise Untranslatable(
+                f"No target of {route.model!r} offers {operation.value}. Name a model whose provider does.",
+                param="model",
+            )
         now = services.clock.now()
         total = route.total
         if controls.deadline is not None and controls.deadline < total:
@@ -167,7 +177,7 @@ class Gateway:
         ask = Ask(
             model=route.model,
             stream=envelope.stream,
-            operation=inquiry.operation,
+            operation=operation,
             arrived=now,
             deadline=Monotonic(now + total),
             prompt_tokens=len(envelope.body) // BYTES_PER_TOKEN,
@@ -212,6 +222,7 @@ class Gateway:
         """
         self.snapshot = assemble(config, self.snapshot)
         self.services.heartbeat = config.server.heartbeat
+        self.services.redactor.learn(secrets_in(config))
 
     def cut_off(self) -> None:
         """End everything under way with an explicit error."""

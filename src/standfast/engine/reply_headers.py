@@ -8,6 +8,9 @@ from standfast.canon.attempt import Attempt
 from standfast.canon.deployment import Deployment
 from standfast.errors import StandfastError
 
+STREAM_HEADERS = b"content-type: text/event-stream; charset=utf-8\r\ncache-control: no-cache\r\n"
+JSON_HEADERS = b"content-type: application/json\r\n"
+
 TRACE_BYTES = 4096
 """The trace header is cut to whole attempts within this size, so that proxies do not refuse the reply."""
 

@@ -10,6 +10,7 @@ from standfast.engine.bus import Bus
 from standfast.engine.watch import Watch
 from standfast.http1.client import UpstreamClient
 from standfast.policy.retry import RetryBudget
+from standfast.redact import Redactor
 
 
 @dataclass(slots=True)
@@ -22,6 +23,7 @@ class Services:
     client: UpstreamClient
     budget: RetryBudget
     bus: Bus
+    redactor: Redactor
     event_bytes: int
     reply_bytes: int
     heartbeat: float

@@ -116,8 +116,7 @@ class AnthropicReader:
             case "message_delta":
                 return self._finish(obj(body.get("delta")), body.get("usage"))
             case "message_stop":
-                first: list[StreamEvent] = [] if self._finished else [Finished(Finish.STOP)]
-                return [*first, Completed()]
+                return [Completed()]  # without a stop reason before it that is not the end of an answer
             case _:
                 return []
 

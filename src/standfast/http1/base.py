@@ -135,7 +135,13 @@ class UpstreamListener(Protocol):
 
 
 class UpstreamCall(Protocol):
-    """A request on its way."""
+    """A request on its way.
+
+    Attributes:
+        retried_stale: it was written twice, because the kept-alive connection that it met first was closed.
+    """
+
+    retried_stale: bool
 
     def cancel(self) -> None:
         """Give up: close the connection now; the listener hears nothing more."""

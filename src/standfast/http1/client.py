@@ -113,6 +113,8 @@ class UpstreamClient:
 
     def __init__(self, limits: UpstreamLimits, clock: Clock, *, resolver: Resolver | None = None) -> None:
         self.limits = limits
+        self._idle_timeout = limits.idle_timeout
+        self._idle_most = limits.idle_connections
         self._clock = clock
         self._own_resolver = SystemResolver(clock) if resolver is None else None
         self._dialer = Dialer(resolver or self._own_resolver or SystemResolver(clock))
@@ -161,7 +163,7 @@ class UpstreamClient:
             now = self._clock.now()
             while idle:
                 connection = idle.pop()
-                if now - connection.since > self.limits.idle_timeout or connection.transport.is_closing():
+                if now - connection.since > self._idle_timeout or connection.transport.is_closing():
                     connection.transport.abort()
                     continue
                 call.connection = connection
@@ -254,16 +256,16 @@ class UpstreamClient:
         idle.append(connection)
         if self._sweeper is None:
             self._sweep_later()
-        if len(idle) > self.limits.idle_connections or now - idle[0].since > self.limits.idle_timeout:
+        if len(idle) > self._idle_most or now - idle[0].since > self._idle_timeout:
             idle.pop(0).transport.abort()
 
     def _sweep_later(self) -> None:
-        self._sweeper = asyncio.get_running_loop().call_later(self.limits.idle_timeout, self._sweep)
+        self._sweeper = asyncio.get_running_loop().call_later(self._idle_timeout, self._sweep)
 
     def _sweep(self) -> None:
         """Close what is idle for too long, also where no traffic comes by: one timer while anything is idle."""
         self._sweeper = None
-        oldest = self._clock.now() - self.limits.idle_timeout
+        oldest = self._clock.now() - self._idle_timeout
         for origin, idle in list(self._idle.items()):
             while idle and idle[0].since <= oldest:
                 idle.pop(0).transport.abort()

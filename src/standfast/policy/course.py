@@ -6,8 +6,8 @@ What comes next after a failure, in this order (`_advance`):
     elsewhere        the next target in the order of preference that has not been tried; in a tier the same model first
     patience         but before the first target of *another model*, the model that was asked first gets one more
                      chance: a quick retry after a transient error (full jitter), or a short wait for a Retry-After
-                     that fits; never after a refused connection, a timeout, an open breaker or a failure that
-                     repeating cannot mend
+                     that fits; never after a refused connection, a timeout, an open breaker, a failure that
+                     repeating cannot mend or one that may have been billed (its one repetition goes elsewhere)
     again            nothing untried is left: the same deployments again after a backoff, where the failure allows it
     probe            nothing could be sent because every breaker is open: a rare, bounded probe of the least bad
     refuse           with the time after which a repetition has a chance
@@ -172,8 +172,8 @@ class Course:
         self._patient = False
         if self._last is not None:
             target, failure = self._last
-            if target.deployment.model != self._wishes.model:
-                return None
+            if target.deployment.model != self._wishes.model or failure.ambiguous:
+                return None  # the one repetition of what may have been billed is worth more elsewhere
             if failure.meaning.same_target is SameTarget.QUICK:
                 if self._fleet.available_at(target.deployment, now) > now:
                     return None

@@ -93,6 +93,20 @@ class Exchange(Course):
         self._ambiguous += failure.ambiguous
         return self._advance(now)
 
+    def repeated(self, permit: Permit, now: Monotonic) -> None:
+        """The wire sent the attempt's request a second time: its kept-alive connection was found closed (A7).
+
+        It stands in the trace as an attempt of its own, because the first one may have been executed; it says nothing
+        about the upstream's health. Told before the attempt's end.
+        """
+        run = self._run
+        if run is None or run.permit is not permit:
+            return
+        since = self.ask.arrived
+        failure = Failure(FailureKind.BROKEN_STREAM, "kept-alive connection found closed; sent again at once")
+        started = run.started - since
+        self.attempts.append(Attempt(run.target.name, permit.key, Outcome.FAILURE, failure, started, None, now - since))
+
     def woke(self, now: Monotonic) -> list[Step]:
         """A sleep is over."""
         if self.over or self._run is not None:

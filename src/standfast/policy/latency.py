@@ -43,18 +43,13 @@ class Latency:
         ewma = self.ewma
         self.ewma = seconds if ewma is None else ewma + ALPHA * (seconds - ewma)
         self._fresh += 1
-        if self._fresh >= REFRESH and len(ring) >= ENOUGH:
-            self._fresh = 0
-            self._p95 = _p95(ring)
 
     def p95(self) -> float | None:
         """The 95th percentile (nearest rank), seconds; None below 20 observations. Computed anew every 16 of them."""
-        if self._p95 is None and len(self._ring) >= ENOUGH:
-            self._p95 = _p95(self._ring)
+        if len(self._ring) < ENOUGH:
+            return None
+        if self._p95 is None or self._fresh >= REFRESH:
+            ordered = sorted(self._ring)
+            self._p95 = ordered[-(-95 * len(ordered) // 100) - 1]
             self._fresh = 0
         return self._p95
-
-
-def _p95(ring: "array[float]") -> float:
-    ordered = sorted(ring)
-    return ordered[-(-95 * len(ordered) // 100) - 1]

@@ -5,10 +5,9 @@ from http import HTTPStatus
 
 from standfast import plugins
 from standfast.canon.deployment import Operation
-from standfast.engine.drive import JSON_HEADERS
 from standfast.engine.gateway import Gateway
 from standfast.engine.inquiry import HEADER_PREFIX, NO_CONTROLS, Controls, Inquiry, read_controls
-from standfast.engine.reply_headers import error_headers
+from standfast.engine.reply_headers import JSON_HEADERS, error_headers
 from standfast.errors import InvalidRequest, RequestFailed, StandfastError, UnknownPath
 from standfast.formats.base import Envelope, Format
 from standfast.http1.base import Downstream, HttpRequest, Refusal, Responder

@@ -15,14 +15,12 @@ import uvicorn
 from standfast.clock import SystemClock
 from standfast.config.load import load
 from standfast.config.schema import Config
-from standfast.engine.assemble import secrets_of
 from standfast.engine.gateway import Gateway
 from standfast.errors import ConfigError
 from standfast.hooks.log import LogHook
 from standfast.hooks.prometheus import PrometheusHook
 from standfast.http1.server import server_protocol
 from standfast.http1.wheel import Wheel
-from standfast.redact import Redactor
 from standfast.server.auth import Callers
 from standfast.server.data_plane import DataPlane
 from standfast.server.lazy import LazyApplication
@@ -56,14 +54,19 @@ def serve(config: Config, *, config_path: Path | None, announce: Announce, compa
     listener = _bind(config.server.host, config.server.port)
     host, port = listener.getsockname()[:2]
     shown = f"[{host}]" if ":" in host else host
-    started = Announcement(announce, f"http://{shown}:{port}")
+    address = f"http://{shown}:{port}"
 
-    def worker() -> int:
-        return Worker(config, config_path, listener, started, companion).run()
+    def worker(announce: Announce) -> int:
+        return Worker(config, config_path, listener, lambda: announce(address), companion).run()
 
-    if config.server.workers > 1:
-        return supervise(worker, config.server.workers)
-    return worker()
+    if config.server.workers == 1:
+        return worker(announce)
+    announce(address)  # once, not by each worker; until they serve the socket keeps who connects
+    return supervise(lambda: worker(_silent), config.server.workers)
+
+
+def _silent(address: str) -> None:
+    """Announce nothing."""
 
 
 class Companion:
@@ -76,18 +79,6 @@ class Companion:
         """End."""
 
 
-class Announcement:
-    """Says once where the port listens."""
-
-    def __init__(self, announce: Announce, address: str) -> None:
-        self._announce = announce
-        self.address = address
-
-    def make(self) -> None:
-        """Say it."""
-        self._announce(self.address)
-
-
 class Worker:
     """One serving process.
 
@@ -95,7 +86,7 @@ class Worker:
         config: checked.
         config_path: what SIGHUP reads; None if there is no file.
         listener: a bound socket.
-        started: made when the port listens.
+        started: called when the port listens.
         companion: started before and stopped after.
     """
 
@@ -104,7 +95,7 @@ class Worker:
         config: Config,
         config_path: Path | None,
         listener: socket.socket,
-        started: Announcement,
+        started: Callable[[], None],
         companion: Companion | None = None,
     ) -> None:
         self._config = config
@@ -131,11 +122,10 @@ class Worker:
 
     async def _serve_gateway(self) -> None:
         config = self._config
-        redactor = Redactor(_secrets(config))
         async with Gateway(config, clock=SystemClock()) as gateway:
             access_log = None
             if config.log.format != "off":
-                access_log = LogHook(config.log.path, redactor, format=config.log.format)
+                access_log = LogHook(config.log.path, gateway.services.redactor, format=config.log.format)
                 gateway.services.bus.plug(access_log)
             metrics = PrometheusHook(
                 in_flight=lambda: gateway.in_flight,
@@ -171,7 +161,7 @@ class Worker:
         gc.freeze()
         gc.set_threshold(50_000, 20, 50)  # requests make little garbage in cycles; scanning for it is tail latency
         app.start()
-        self._started.make()
+        self._started()
 
     def _drain(self, gateway: Gateway) -> None:
         self._status.draining = True
@@ -262,11 +252,6 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 def _callers(config: Config) -> Callers:
     return Callers((entry.name, entry.key.get_secret_value()) for entry in config.keys)
-
-
-def _secrets(config: Config) -> list[str]:
-    upstream = [key for settings in config.providers.values() for key in secrets_of(settings)]
-    return upstream + [entry.key.get_secret_value() for entry in config.keys]
 
 
 def _build_app(plane: DataPlane, status: Status, metrics: PrometheusHook):  # type: ignore[no-untyped-def]  # noqa: ANN202 - FastAPI is imported late

@@ -3,7 +3,8 @@
 import msgspec
 
 from standfast.clock import Clock
-from standfast.engine.drive import JSON_HEADERS, Drive
+from standfast.engine.drive import Drive
+from standfast.engine.reply_headers import JSON_HEADERS
 from standfast.errors import InvalidRequest
 from standfast.http1.base import Downstream
 

@@ -11,6 +11,8 @@ from types import FrameType
 
 log = logging.getLogger("standfast")
 
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
 RESTART_PAUSE = 1.0
 """Seconds between restarts of workers that die at once, so that a crash loop does not eat the machine."""
 
@@ -29,6 +31,15 @@ def supervise(worker: Callable[[], int], count: int) -> int:
     return team.watch()
 
 
+class _Leaving(BaseException):
+    """Told to stop before there was anything to drain."""
+
+
+def _leave(number: int, frame: FrameType | None) -> None:
+    del number, frame
+    raise _Leaving
+
+
 class _Team:
     """The workers of one parent."""
 
@@ -38,18 +49,24 @@ class _Team:
         self._stopping = False
 
     def fork(self) -> None:
-        """One worker more."""
+        """One worker more. Signals wait until the parent knows the worker, and the worker has handlers of its own."""
         sys.stdout.flush()
         sys.stderr.flush()
+        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         pid = os.fork()
         if pid:
             self._pids.add(pid)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
             return
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, signal.SIG_DFL)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a worker that starts reads the newest file anyway
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, _leave)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         code = 1
         try:
             code = self._worker()
+        except _Leaving:
+            code = 0
         except BaseException:
             log.exception("worker %d failed", os.getpid())
         finally:
