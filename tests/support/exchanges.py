@@ -3,8 +3,6 @@
 import random
 from dataclasses import dataclass, field
 
-from standfast.strategies.priority import STRATEGY as PRIORITY
-
 from standfast.canon.ask import Ask
 from standfast.canon.deployment import Deployment
 from standfast.canon.failure import Failure, FailureKind
@@ -16,6 +14,7 @@ from standfast.policy.retry import RetryBudget, RetrySettings
 from standfast.policy.route import Route, Target
 from standfast.policy.steps import Send, Sleep, Step
 from standfast.policy.timeouts import TimeoutSettings
+from standfast.strategies.priority import STRATEGY as PRIORITY
 
 START = Monotonic(1_000.0)
 

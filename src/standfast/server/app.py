@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import Depends, FastAPI, Header, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
+from fastapi_swagger import patch_fastapi
 from starlette.exceptions import HTTPException
 
 from standfast import __version__
@@ -28,7 +29,15 @@ headers or in a `standfast` object of the body; the reply says in `x-standfast-*
 
 def create_app(plane: DataPlane, status: Status, metrics: PrometheusHook) -> FastAPI:
     """The control-plane application."""
-    app = FastAPI(title="Standfast", version=__version__, description=DESCRIPTION, redoc_url=None)
+    app = FastAPI(
+        title="Standfast",
+        version=__version__,
+        description=DESCRIPTION,
+        redoc_url=None,
+        docs_url=None,
+        swagger_ui_oauth2_redirect_url=None,
+    )
+    patch_fastapi(app, docs_url="/docs", redirect_from_root_to_docs=True)  # from here, not from a content network
     _add_health(app, plane, status)
     _add_metrics(app, metrics)
     _add_models(app, plane)
