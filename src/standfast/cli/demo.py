@@ -65,4 +65,5 @@ def demo_config(ports: tuple[int, ...], server: dict[str, object]) -> Config:
         providers[name] = {"base_url": base_url, "keys": [f"stand-in-{name}"]}
     targets = [f"{name}/{model}" for name, model in STAND_INS.items()]
     models = {model: targets[at:] + targets[:at] for at, model in enumerate(STAND_INS.values())}
-    return from_mapping({"server": {**server}, "providers": providers, "models": models}, {})
+    log = {"format": "text"}  # somebody is watching
+    return from_mapping({"server": {**server}, "log": log, "providers": providers, "models": models}, {})

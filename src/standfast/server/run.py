@@ -23,6 +23,7 @@ from standfast.http1.server import server_protocol
 from standfast.http1.wheel import Wheel
 from standfast.server.auth import Callers
 from standfast.server.data_plane import DataPlane
+from standfast.server.descriptors import fitting, raise_limit
 from standfast.server.lazy import LazyApplication
 from standfast.server.status import Status
 from standfast.server.workers import supervise
@@ -136,7 +137,8 @@ class Worker:
             plane = DataPlane(gateway, _callers(config))
             app = LazyApplication(lambda: _build_app(plane, self._status, metrics))
             wheel = Wheel(gateway.services.clock)
-            protocol = server_protocol(plane, config.server.limits, wheel, gateway.services.clock)
+            limits = fitting(config.server.limits, raise_limit())
+            protocol = server_protocol(plane, limits, wheel, gateway.services.clock)
             server = Server(
                 uvicorn.Config(
                     app,
