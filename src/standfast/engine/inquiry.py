@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import msgspec
+
 from standfast.canon.ask import DEFAULT_PRIORITY, HIGHEST_PRIORITY, LOWEST_PRIORITY
 from standfast.canon.deployment import Operation
 from standfast.errors import InvalidRequest
@@ -42,8 +44,7 @@ class Controls:
 NO_CONTROLS = Controls()
 
 
-@dataclass(slots=True)
-class Inquiry:
+class Inquiry(msgspec.Struct):
     """One request for the engine."""
 
     format: Format

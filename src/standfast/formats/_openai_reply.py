@@ -1,9 +1,19 @@
 """The facts of a complete OpenAI reply, picked out without reading the rest."""
 
+from typing import Literal
+
 import msgspec
 
 from standfast.formats._json import ABSENT, JSON_ERRORS, count, items, loose, obj, present, text
-from standfast.formats._openai_wire import FAILED, WireUsage, interrupted, loose_usage, usage_of
+from standfast.formats._openai_wire import (
+    FAILED,
+    QuickUsage,
+    WireUsage,
+    interrupted,
+    loose_usage,
+    quick_usage_of,
+    usage_of,
+)
 from standfast.formats.base import ReplyFacts
 
 _SOMETHING = msgspec.Raw(b'"something"')
@@ -48,6 +58,21 @@ class Body(msgspec.Struct, gc=False):
 
 
 _body = msgspec.json.Decoder(Body).decode
+
+
+class _QuickChoice(msgspec.Struct, gc=False):
+    finish_reason: Literal["stop", "length", "tool_calls", "content_filter"]
+
+
+class _Quick(msgspec.Struct, gc=False):
+    """A usual reply: one choice that ended as it should, and its token counts. Any other does not decode."""
+
+    choices: tuple[_QuickChoice]
+    usage: QuickUsage
+    error: None = None
+
+
+_quick = msgspec.json.Decoder(_Quick).decode
 
 
 def holds(held: Content) -> bool:
@@ -120,6 +145,14 @@ def failed(body: Body) -> bool:
 
 def inspect(data: bytes) -> ReplyFacts:
     """The facts of a complete chat reply; `error` is then the whole body."""
+    try:
+        quick = _quick(data)
+    except JSON_ERRORS:
+        return _inspect_slowly(data)
+    return ReplyFacts(quick_usage_of(quick.usage), quick.choices[0].finish_reason)
+
+
+def _inspect_slowly(data: bytes) -> ReplyFacts:
     if not data or data.isspace():
         return ReplyFacts(empty=True, malformed="empty body")
     try:

@@ -1,6 +1,6 @@
 """What OpenAI's chat and embeddings formats share: token counts, failing finish reasons, error bodies."""
 
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 
@@ -34,6 +34,40 @@ class WireUsage(msgspec.Struct, gc=False):
     prompt_tokens_details: PromptDetails | None = None
     completion_tokens_details: CompletionDetails | None = None
     prompt_cache_hit_tokens: int | None = None
+
+
+_Count = Annotated[int, msgspec.Meta(ge=0, lt=1 << 53)]
+
+
+class _QuickPrompt(msgspec.Struct, gc=False):
+    cached_tokens: _Count = 0
+    cache_write_tokens: _Count = 0
+
+
+class _QuickCompletion(msgspec.Struct, gc=False):
+    reasoning_tokens: _Count = 0
+
+
+class QuickUsage(msgspec.Struct, gc=False):
+    """A `usage` object as OpenAI sends it; any other does not decode and is read with forbearance."""
+
+    prompt_tokens: _Count
+    completion_tokens: _Count = 0
+    prompt_tokens_details: _QuickPrompt | None = None
+    completion_tokens_details: _QuickCompletion | None = None
+    prompt_cache_hit_tokens: None = None
+
+
+def quick_usage_of(wire: QuickUsage) -> Usage:
+    """Token counts of a usual `usage` object; the same as `usage_of` of it."""
+    prompt, completion = wire.prompt_tokens_details, wire.completion_tokens_details
+    return Usage(
+        wire.prompt_tokens,
+        wire.completion_tokens,
+        0 if prompt is None else prompt.cached_tokens,
+        0 if prompt is None else prompt.cache_write_tokens,
+        0 if completion is None else completion.reasoning_tokens,
+    )
 
 
 def usage_of(wire: WireUsage) -> Usage:

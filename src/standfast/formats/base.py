@@ -12,16 +12,16 @@ There are two ways through the gateway:
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Protocol
+
+import msgspec
 
 from standfast.canon.chat import ChatReply, ChatRequest, StreamEvent
 from standfast.canon.usage import Usage
 from standfast.errors import StandfastError
 
 
-@dataclass(slots=True)
-class Envelope:
+class Envelope(msgspec.Struct):
     """The outside of a client's request: what is needed to route it, read without understanding the rest.
 
     Attributes:
@@ -41,12 +41,11 @@ class Envelope:
     include_usage: bool = False
     max_tokens: int = 0
     reasoning: bool = False
-    controls: Mapping[str, object] = field(default_factory=dict)
+    controls: Mapping[str, object] = msgspec.field(default_factory=dict)
     user: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class ReplyFacts:
+class ReplyFacts(msgspec.Struct, frozen=True):
     """What a complete reply says about itself.
 
     Attributes:

@@ -4,14 +4,14 @@ Everything here is called back synchronously on the event loop's thread; nothing
 its object has ended does nothing.
 """
 
-from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
+
+import msgspec
 
 from standfast.canon.failure import Failure
 
 
-@dataclass(slots=True)
-class HttpRequest:
+class HttpRequest(msgspec.Struct):
     """A client's request. `headers` has lower-case names; a repeated header is joined with `, `.
 
     `body` is empty until the request is complete. `caller` is the application's own note from `admit`.
@@ -20,7 +20,7 @@ class HttpRequest:
     method: bytes
     path: bytes
     query: bytes = b""
-    headers: dict[bytes, bytes] = field(default_factory=dict)
+    headers: dict[bytes, bytes] = msgspec.field(default_factory=dict)
     body: bytes = b""
     peer: str = ""
     caller: str = ""

@@ -25,6 +25,22 @@ _BARE = re.compile(rb"(?<!\r)\n|\r[^\n]", re.DOTALL)
 _DISAGREE = "two readings of this message do not agree on where it ends"
 
 
+_lines: dict[bytes, RequestLine] = {}
+"""Request lines that were read before: the same few come again and again."""
+_LINES_KEPT = 512
+_LINE_KEPT = 256
+
+
+def _remember(raw: bytes) -> RequestLine:
+    """Read a request line, and keep it if it is short; when there are too many, all are forgotten."""
+    line = read_line(raw)
+    if len(raw) <= _LINE_KEPT:
+        if len(_lines) >= _LINES_KEPT:
+            _lines.clear()
+        _lines[raw] = line
+    return line
+
+
 class MessageReader:
     """The bytes of one connection and the position in them. Call `sniff`, `head` and `body` in this order, repeatedly.
 
@@ -133,7 +149,8 @@ class MessageReader:
             return None
         head = bytes(data[pos:end])
         lines = check_lines(head)
-        self.line = line = read_line(head[: head.index(b"\r\n")])
+        raw = head[: head.index(b"\r\n")]
+        self.line = line = _lines.get(raw) or _remember(raw)
         if lines > self._limits.header_count:
             message = f"the request has more than {self._limits.header_count} headers (raise limits.header_count)"
             raise HeadError(message, 431, "headers_too_large")
