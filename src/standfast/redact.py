@@ -73,12 +73,16 @@ class Redactor:
     Args:
         secrets: what must never be seen; those shorter than `SHORTEST_SECRET` are left out. The longest is replaced
             first, so that a secret that contains another one leaves nothing behind.
+
+    Attributes:
+        learnt: how often it was told secrets; what it let pass before the last time must be asked again.
     """
 
-    __slots__ = ("_secrets",)
+    __slots__ = ("_secrets", "learnt")
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         self._secrets: tuple[str, ...] = ()
+        self.learnt = 0
         self.learn(secrets)
 
     def learn(self, secrets: Iterable[str]) -> None:
@@ -87,6 +91,7 @@ class Redactor:
         # repr would show secrets; this class has none of its own, and object's shows only an address.
         looks = {look for secret in kept for look in (secret, json.dumps(secret)[1:-1], _quoted(secret))}
         looks.update(self._secrets)
+        self.learnt += 1
         self._secrets = tuple(sorted(looks, key=lambda look: (-len(look), look)))
 
     def known(self, data: bytes) -> bytes:

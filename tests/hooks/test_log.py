@@ -4,6 +4,7 @@ import fcntl
 import io
 import json
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -44,6 +45,9 @@ RECORD = RequestRecord(
     session="s-1",
     tags=("a", "b"),
 )
+PLAIN = replace(RECORD, session="", tags=(), attempts=())
+"""A record without foreign text but its names."""
+
 CHANGE = Change("breaker", "openai/gpt-4.1", "closed", "open", "5 failures in a row", 5.0)
 
 
@@ -246,3 +250,28 @@ def test_after_close_nothing_is_written() -> None:
     hook.request_ended(RECORD)
     hook.changed(CHANGE)
     assert (stream.getvalue(), hook.dropped) == ("", 2)
+
+
+def test_names_that_were_let_pass_are_asked_again_when_a_secret_is_learnt(tmp_path: Path) -> None:
+    """E13: what is skipped is only what the choke point has seen, with the secrets that it knows now."""
+    redactor = Redactor(["first-secret-0000"])
+    path = tmp_path / "log"
+    hook = LogHook(path, redactor)
+    hook.request_ended(replace(PLAIN, model="second-secret-1111"))
+    while hook._queue:
+        time.sleep(0.01)
+    redactor.learn(["second-secret-1111"])
+    hook.request_ended(replace(PLAIN, model="second-secret-1111"))
+    hook.close()
+    before, after = path.read_text().splitlines()
+    assert "second-secret-1111" in before
+    assert "second-secret-1111" not in after
+
+
+def test_a_name_cannot_forge_a_line(tmp_path: Path) -> None:
+    """E14: a model name with a line break stays on its line, in the text format too."""
+    path = tmp_path / "log"
+    hook = LogHook(path, Redactor(), format="text")
+    hook.request_ended(replace(PLAIN, model="openai/x\nforged"))
+    hook.close()
+    assert len(path.read_text().splitlines()) == 1
