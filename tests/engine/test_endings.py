@@ -35,7 +35,7 @@ def test_the_total_bounds_a_stream_that_flows(wire: str) -> None:
     """C15: a target's `timeouts.total` ends even a stream that never pauses, with an error event."""
 
     async def scenario() -> None:
-        target = {"target": WIRES[wire][0], "timeouts": {"total": "250ms"}}
+        target = {"target": WIRES[wire][0], "timeouts": {"total": "600ms"}}
         async with stack({"m": [target]}) as s:
             s.lab[wire].fail(Fault(tokens=1000, chunk_delay=0.01))
             answer = await ask(s, stream=True)
@@ -55,7 +55,7 @@ def test_a_deadline_ends_a_stream_that_flows(wire: str) -> None:
     async def scenario() -> None:
         async with stack({"m": list(WIRES[wire])}, defaults={"breaker": {"consecutive": 1}}) as s:
             s.lab[wire].fail(Fault(tokens=1000, chunk_delay=0.01))
-            answer = await ask(s, stream=True, headers={"x-standfast-deadline-ms": "200"})
+            answer = await ask(s, stream=True, headers={"x-standfast-deadline-ms": "600"})
             assert [error["code"] for error in errors_in(answer)] == ["deadline_passed"]
             assert "[DONE]" not in answer.events
             assert kinds(s.recorder.records[0]) == ["deadline_passed"]

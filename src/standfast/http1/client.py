@@ -20,6 +20,7 @@ from standfast.clock import Clock
 from standfast.http1.base import Origin, UpstreamListener
 from standfast.http1.client_request import RequestHead, build_request
 from standfast.http1.dial import Dialer, DialError, Resolver, SystemResolver, translate
+from standfast.http1.gather import Turn
 from standfast.http1.settings import UpstreamLimits
 from standfast.http1.upstream_connection import Connection
 
@@ -113,6 +114,7 @@ class UpstreamClient:
 
     def __init__(self, limits: UpstreamLimits, clock: Clock, *, resolver: Resolver | None = None) -> None:
         self.limits = limits
+        self.turn = Turn()
         self._idle_timeout = limits.idle_timeout
         self._idle_most = limits.idle_connections
         self._clock = clock

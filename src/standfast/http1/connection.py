@@ -17,6 +17,7 @@ from typing import ClassVar, cast
 from standfast.canon.instants import Monotonic
 from standfast.http1.answer import Answer
 from standfast.http1.base import Responder
+from standfast.http1.gather import Gathering
 from standfast.http1.serving import Serving
 
 LINGER = 2.0
@@ -73,7 +74,7 @@ class Connection(asyncio.Protocol):
     )
 
     def __init__(self) -> None:
-        self._transport: asyncio.Transport
+        self._transport: Gathering
         self._answer: Answer | None = None
         self._responder: Responder | None = None
         self._peer = ""
@@ -90,7 +91,7 @@ class Connection(asyncio.Protocol):
 
     def open(self, transport: asyncio.BaseTransport) -> None:
         """Take a new connection into account."""
-        self._transport = cast("asyncio.Transport", transport)
+        self._transport = Gathering(cast("asyncio.Transport", transport), self.serving.turn)
         peer = transport.get_extra_info("peername")
         self._peer = str(peer[0]) if isinstance(peer, tuple) else ""
         self._transport.set_write_buffer_limits(high=self.serving.limits.write_buffer)

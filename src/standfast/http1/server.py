@@ -272,7 +272,8 @@ class ServerProtocol(Connection):
         if guest is None:
             guest = GuestProtocol(self, self._config, self._server_state, self._app_state, self._loop)
             self._guest = guest
-        guest.take(self._transport, self._reader.rest())
+        self._transport.flush()
+        guest.take(self._transport.real, self._reader.rest())
         if self._draining:
             guest.shutdown()
 

@@ -6,6 +6,7 @@ from email.utils import formatdate
 
 from standfast.clock import Clock
 from standfast.http1.base import Application, Refusal
+from standfast.http1.gather import Turn
 from standfast.http1.settings import ServerLimits
 from standfast.http1.wheel import Wheel
 
@@ -25,7 +26,7 @@ class Serving:
         on_error: told what the application raised; without it the event loop's exception handler is.
     """
 
-    __slots__ = ("_addresses", "_date", "_on_error", "_second", "application", "clock", "limits", "wheel")
+    __slots__ = ("_addresses", "_date", "_on_error", "_second", "application", "clock", "limits", "turn", "wheel")
 
     def __init__(
         self,
@@ -37,6 +38,7 @@ class Serving:
     ) -> None:
         self.application = application
         self.limits = limits
+        self.turn = Turn()
         self.wheel = wheel
         self.clock = clock
         self._on_error = on_error

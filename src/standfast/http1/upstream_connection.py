@@ -23,6 +23,7 @@ from standfast.canon.failure import Failure, FailureKind
 from standfast.canon.instants import Monotonic
 from standfast.http1.base import Origin
 from standfast.http1.content import ContentError, Decoder
+from standfast.http1.gather import Gathering
 from standfast.http1.upstream_answer import AnswerReader
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class Connection(AnswerReader):
         self.call: Call | None = None
         self.served = 0
         self.since = Monotonic(0.0)
-        self.transport: asyncio.Transport
+        self.transport: Gathering
 
     # The way out -----------------------------------------------------------------------------------------------------
 
@@ -61,7 +62,8 @@ class Connection(AnswerReader):
 
         1 and not 0: TLS transports compare with `>=`, so at 0 they would call an empty buffer full.
         """
-        self.transport = cast("asyncio.Transport", transport)  # uvloop's is none by inheritance
+        real = cast("asyncio.Transport", transport)  # uvloop's is none by inheritance
+        self.transport = Gathering(real, self._client.turn)
         self.transport.set_write_buffer_limits(high=1)
 
     def pause_writing(self) -> None:
