@@ -19,6 +19,8 @@ from standfast.canon.record import Change, RequestRecord
 from standfast.canon.usage import Usage
 from standfast.clock import ManualClock
 from standfast.hooks import log
+from standfast.hooks._lines import json_line
+from standfast.hooks._quick import QuickLines
 from standfast.hooks.log import LogHook
 from standfast.redact import Redactor
 
@@ -275,3 +277,53 @@ def test_a_name_cannot_forge_a_line(tmp_path: Path) -> None:
     hook.request_ended(replace(PLAIN, model="openai/x\nforged"))
     hook.close()
     assert len(path.read_text().splitlines()) == 1
+
+
+USUAL = replace(
+    RECORD, session="", tags=(), fallback=False, attempts=(Attempt("local/m", 0, Outcome.SUCCESS, None, 0.1, 0.3, 0.8),)
+)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {},
+        {"stream": False, "first_token": None},
+        {"usage": Usage(1, 2, 3, 4, 5)},
+        {"model": 'quo"te%s 100%'},
+        {"operation": Operation.EMBEDDINGS},
+        {"priority": 5},
+        {"caller": ""},
+        {"fallback": True},
+        {"code": "x"},
+        {"status": 499},
+        {"deployment": "other/m"},
+        {"received": Wall(0.9994)},
+    ],
+)
+def test_the_quick_line_says_what_the_long_one_says(change: dict[str, object]) -> None:
+    """The form of a usual request is not another format: read as JSON, both ways give the same line."""
+    record = replace(USUAL, **change)
+    quick = QuickLines(Redactor())
+    warm = quick.line(USUAL), quick.line(record)
+    assert warm[0] is not None
+    line = quick.line(record)
+    long = json.loads(json_line(record, 0.0))
+    if record.fallback or record.code or record.deployment != "local/m":
+        assert line is None
+    else:
+        assert json.loads(line or "") == long
+    assert json.loads(written(record)[0]) == long
+
+
+def test_a_record_with_foreign_text_has_no_quick_line() -> None:
+    """E13: only what the choke point has let pass unchanged stands in a form; the rest goes through it each time."""
+    redactor = Redactor([KEY])
+    quick = QuickLines(redactor)
+    failed = replace(USUAL, attempts=RECORD.attempts)
+    for record in (failed, replace(USUAL, session="s"), replace(USUAL, tags=("t",)), replace(USUAL, model=KEY)):
+        assert quick.line(record) is None
+    assert quick.line(replace(USUAL, model="sk-later-0123456789")) is None
+    assert quick.line(USUAL) is not None
+    redactor.learn(["gpt-4.1"])
+    assert quick.line(USUAL) is None

@@ -4,6 +4,7 @@ import asyncio
 import json
 
 from standfast.lab import Fault
+from standfast.server.auth import Callers
 from support.chat import CHAT_PATH, SOON, answer_of, at_rest, chat, entries, error_of, errors_in, finished, run, until
 from support.http import Response, read_response, request_bytes
 from support.stack import Stack, stack
@@ -120,5 +121,38 @@ def test_a_body_that_is_no_request_is_refused() -> None:
             assert {answer.status for answer in answers} == {400}
             assert {error_of(answer)["type"] for answer in answers} == {"invalid_request_error"}
             assert not entries(s)
+
+    run(scenario)
+
+
+def test_a_key_that_is_taken_away_is_refused_on_its_connection() -> None:
+    """F13: what was found out about a head holds as long as the client keys do, and no longer."""
+
+    async def scenario() -> None:
+        async with stack({"m": ["openai/gpt-4.1"]}, keys=(("dev", "first-key-000000"),)) as s:
+            reader, writer = await asyncio.open_connection("127.0.0.1", s.port)
+            request = request_bytes(CHAT_PATH, chat(), headers={"authorization": "Bearer first-key-000000"})
+            statuses = []
+            for keys in ((), (), ("first-key-000000",), ("other-key-000000",), ("first-key-000000",)):
+                if keys:
+                    s.plane.callers = Callers(("dev", key) for key in keys)
+                writer.write(request)
+                statuses.append((await read_response(reader)).status)
+            writer.close()
+            await writer.wait_closed()
+            assert statuses == [200, 200, 200, 401, 200]
+            assert [record.caller for record in s.recorder.records] == ["dev"] * 4
+
+    run(scenario)
+
+
+def test_controls_of_a_repeated_head_are_its_own() -> None:
+    """Two heads that differ in a control alone are two heads; the same one again means the same again."""
+
+    async def scenario() -> None:
+        async with stack({"m": ["openai/gpt-4.1"]}) as s:
+            heads = [{"x-standfast-session": name} for name in ("a", "a", "b", "b", "a")]
+            await in_turn(s, *(request_bytes(CHAT_PATH, chat(), headers=head) for head in heads))
+            assert [record.session for record in s.recorder.records] == ["a", "a", "b", "b", "a"]
 
     run(scenario)

@@ -12,7 +12,7 @@ from standfast.canon.record import Change, RequestRecord
 from standfast.config.load import from_mapping
 from standfast.engine.gateway import Gateway
 from standfast.hooks.prometheus import PrometheusHook
-from standfast.http1.server import server_protocol
+from standfast.http1.bound import server_protocol
 from standfast.http1.wheel import Wheel
 from standfast.lab.server import Lab
 from standfast.lab.settings import LabSettings

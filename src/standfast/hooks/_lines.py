@@ -121,11 +121,12 @@ def _milliseconds(seconds: float | None) -> float | None:
 
 
 @lru_cache(maxsize=64)
-def _second(wall: int) -> str:
+def second_text(wall: int) -> str:
+    """A whole second of Unix time, RFC 3339 without its zone."""
     return datetime.fromtimestamp(wall, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def _time(wall: float) -> str:
     """RFC 3339 in UTC with milliseconds."""
     thousandths = int(wall * 1000)
-    return f"{_second(thousandths // 1000)}.{thousandths % 1000:03d}Z"
+    return f"{second_text(thousandths // 1000)}.{thousandths % 1000:03d}Z"

@@ -1,8 +1,8 @@
 """The access log: one line for each request and each change of state, written off the hot path.
 
-`request_ended` only appends to a bounded queue. A thread of its own builds, redacts and writes the lines in batches,
-so that a slow or broken sink (a full pipe, a full disk) never blocks a request: the queue then drops its oldest and
-counts what it dropped.
+`request_ended` only appends to a bounded queue: the line of a usual request (`_quick`), or the record. A thread of its
+own builds and redacts the other lines and writes all of them in batches, so that a slow or broken sink (a full pipe, a
+full disk) never blocks a request: the queue then drops its oldest and counts what it dropped.
 """
 
 import threading
@@ -13,20 +13,18 @@ from typing import Literal, TextIO
 from standfast.canon.record import Change, RequestRecord
 from standfast.clock import Clock, SystemClock
 from standfast.hooks._lines import json_line, text_line
+from standfast.hooks._quick import QuickLines
 from standfast.hooks._sink import TornError, open_sink
 from standfast.redact import Redactor
 
 CAPACITY = 10_000
-"""Records that may wait: about a second at full speed, some 20 MB at most."""
+"""Lines and records that may wait: about a second at full speed, some 20 MB at most."""
 
 PERIOD = 0.1
 """Seconds between two batches."""
 
 BATCH = 256
 """Lines in one write."""
-
-PASSED = 4_096
-"""Combinations of names that are known to be harmless."""
 
 CLOSE_WITHIN = 2.0
 """Seconds that `close` waits for a slow sink."""
@@ -60,11 +58,10 @@ class LogHook:
         self._clock = clock or SystemClock()
         self._line = json_line if format == "json" else text_line
         self._capacity = capacity
-        self._queue: deque[tuple[RequestRecord | Change, float]] = deque(maxlen=capacity)
+        self._quick = QuickLines(redactor).line if format == "json" else None
+        self._queue: deque[str | tuple[RequestRecord | Change, float]] = deque(maxlen=capacity)
         self._overflowed = 0  # written by the caller's thread alone
         self._lost = 0  # written by the writer's thread alone
-        self._passed: set[tuple[str, ...]] = set()
-        self._passed_by = -1
         self._torn = False
         self._closed = False
         self._wake = threading.Event()
@@ -82,7 +79,8 @@ class LogHook:
             self._overflowed += 1
             if self._closed:
                 return
-        self._queue.append((record, 0.0))
+        line = self._quick(record) if self._quick is not None else None
+        self._queue.append((record, 0.0) if line is None else line)
 
     def changed(self, change: Change) -> None:
         """Queue one line."""
@@ -112,14 +110,14 @@ class LogHook:
 
     def _drain(self) -> None:
         while batch := self._batch():
-            lines = [line for event, seen in batch if (line := self._build(event, seen)) is not None]
+            lines = [line for each in batch if (line := each if type(each) is str else self._build(*each)) is not None]
             self._lost += len(batch) - len(lines)
             if lines:
                 self._write(lines)
 
-    def _batch(self) -> list[tuple[RequestRecord | Change, float]]:
+    def _batch(self) -> list[str | tuple[RequestRecord | Change, float]]:
         queue = self._queue
-        batch: list[tuple[RequestRecord | Change, float]] = []
+        batch: list[str | tuple[RequestRecord | Change, float]] = []
         try:
             while len(batch) < BATCH:
                 batch.append(queue.popleft())
@@ -130,30 +128,9 @@ class LogHook:
     def _build(self, event: RequestRecord | Change, seen: float) -> str | None:
         """The line, redacted; None if the record cannot be told (an absurd time, for instance)."""
         try:
-            line = self._line(event, seen)
-            return line if self._harmless(event) else self._redactor.text(line)
+            return self._redactor.text(self._line(event, seen))
         except (ValueError, TypeError, OverflowError, OSError):
             return None
-
-    def _harmless(self, event: RequestRecord | Change) -> bool:
-        """The line holds no foreign text but names that the redactor has let pass before: most lines, so it pays."""
-        if type(event) is not RequestRecord or event.session or event.tags:
-            return False
-        for attempt in event.attempts:
-            if attempt.failure is not None:
-                return False
-        names = (event.model, event.caller, event.deployment, event.code)
-        if self._passed_by != self._redactor.learnt:
-            self._passed_by = self._redactor.learnt
-            self._passed.clear()
-        if names in self._passed:
-            return True
-        if any(self._redactor.text(name) != name for name in names):
-            return False
-        if len(self._passed) >= PASSED:
-            self._passed.clear()
-        self._passed.add(names)
-        return True
 
     def _write(self, lines: list[str]) -> None:
         data = ("\n".join(lines) + "\n").encode("utf-8", "replace")

@@ -12,9 +12,11 @@ from standfast.canon.failure import Failure
 
 
 class HttpRequest(msgspec.Struct):
-    """A client's request. `headers` has lower-case names; a repeated header is joined with `, `.
+    """A client's request. `headers` has lower-case names; a repeated header is joined with `, `, the length left out.
 
-    `body` is empty until the request is complete. `caller` is the application's own note from `admit`.
+    `body` is empty until the request is complete. `caller` is the application's own note from `admit`. `headers` and
+    `notes` may be the same objects in later requests of the connection whose head is the same, byte for byte but for
+    the length: what the application found out about a head it may keep in `notes`.
     """
 
     method: bytes
@@ -24,6 +26,7 @@ class HttpRequest(msgspec.Struct):
     body: bytes = b""
     peer: str = ""
     caller: str = ""
+    notes: dict[str, object] = msgspec.field(default_factory=dict)
 
 
 class Downstream(Protocol):
@@ -86,7 +89,7 @@ class Application(Protocol):
         ...
 
     def admit(self, head: HttpRequest) -> Refusal | None:
-        """Look at the head before the body is read: None lets it in."""
+        """Look at the head before the body is read (it may be here already): None lets it in."""
         ...
 
     def refuse(self, path: bytes, status: int, code: str, message: str) -> Refusal:

@@ -8,6 +8,7 @@ import re
 
 from standfast.http1.base import HttpRequest
 from standfast.http1.chunked import ChunkedDecoder, ChunkedError, ChunkedTooLargeError
+from standfast.http1.repeated import Repetition
 from standfast.http1.request_head import (
     CHUNKED,
     HeadError,
@@ -64,6 +65,7 @@ class MessageReader:
         "_parser",
         "_parts",
         "_pos",
+        "_repetition",
         "_scanned",
         "length",
         "line",
@@ -82,6 +84,7 @@ class MessageReader:
         self._missing = 0
         self._parts: list[bytes] = []
         self._chunks: ChunkedDecoder | None = None
+        self._repetition = Repetition()
         self.line = RequestLine(b"", b"/", b"", newer=True)
         self.length = 0
 
@@ -126,6 +129,21 @@ class MessageReader:
         self.clear()
         self._parser.close()
 
+    def repeated(self, peer: str) -> HttpRequest | None:
+        """The whole request that is here, body included, if its head is known from before; else None, and go on."""
+        data = self._data
+        if self._pos or type(data) is not bytes:
+            return None
+        repetition = self._repetition
+        head = repetition.head
+        if head is None:
+            return None
+        request = repetition.whole(head, data, self._limits.body_bytes, peer)
+        if request is not None:
+            self._data = b""
+            self.line = head.line
+        return request
+
     def sniff(self) -> RequestLine | None:
         """The request line of the next message as soon as its head is complete, None until then.
 
@@ -166,7 +184,8 @@ class MessageReader:
         """
         line = self.line
         parser = self._parser
-        headers = parser.read(bytes(self._data[self._pos : self._end]), self._lines)
+        raw = bytes(self._data[self._pos : self._end])
+        headers = parser.read(raw, self._lines)
         parser.check_host(headers, newer=line.newer)
         self.length = length = body_length(headers, newer=line.newer)
         if parser.complete != (length == 0):
@@ -174,7 +193,10 @@ class MessageReader:
         self._missing = max(length, 0)
         self._chunks = ChunkedDecoder(self._limits.body_bytes) if length == CHUNKED else None
         self._consume(self._end)
-        return HttpRequest(line.method, line.path, line.query, headers, b"", peer)
+        headers.pop(b"content-length", None)
+        request = HttpRequest(line.method, line.path, line.query, headers, b"", peer)
+        self._repetition.learn(raw, line, request)
+        return request
 
     def body(self) -> bytes | None:
         """The whole body as soon as it is complete, None until then.

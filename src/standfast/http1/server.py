@@ -17,22 +17,17 @@ Rules:
 """
 
 import asyncio
-from collections.abc import Callable
 from typing import cast
 
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
-from standfast.clock import Clock
 from standfast.http1.answer import CLOSE, Answer, whole
-from standfast.http1.base import Application, HttpRequest, Refusal
+from standfast.http1.base import HttpRequest, Refusal
 from standfast.http1.connection import ANSWERING, AWAY, BODY, HEAD, IDLE, LINGERING, Connection
 from standfast.http1.handover import GuestProtocol
 from standfast.http1.message import MessageReader
 from standfast.http1.request_head import HeadError, keeps_alive
-from standfast.http1.serving import Serving
-from standfast.http1.settings import ServerLimits
-from standfast.http1.wheel import Wheel
 
 _PENDING_BYTES = 64 * 1024
 """Pipelined bytes held while an answer is under way, plus at most what one read brings (uvicorn's mark too)."""
@@ -40,7 +35,7 @@ _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 class ServerProtocol(Connection):
-    """One client connection. uvicorn makes it; `server_protocol` makes the class that knows its collaborators.
+    """One client connection. uvicorn makes it; `bound.server_protocol` makes the class that knows its collaborators.
 
     Args:
         config: uvicorn's.
@@ -201,6 +196,13 @@ class ServerProtocol(Connection):
         """Take the next head, if it is complete. Returns whether to go on."""
         reader = self._reader
         application = self.serving.application
+        request = reader.repeated(self._peer)
+        if request is not None:
+            self._state = BODY
+            self.keep = not self._draining
+            self._refusal = application.admit(request)
+            self._give(request)
+            return True
         line = reader.sniff()
         if line is None:
             return False
@@ -233,12 +235,17 @@ class ServerProtocol(Connection):
         if body is None:
             return False
         request = self._request
+        if request is not None:
+            request.body = body
+        self._give(request)
+        return True
+
+    def _give(self, request: HttpRequest | None) -> None:
+        """The request is whole: have it answered, or refuse it."""
         if self._refusal is not None or request is None:
             self._refuse(keep=self.keep)
-            return True
-        request.body = body
-        self._respond(request)
-        return True
+        else:
+            self._respond(request)
 
     def _respond(self, request: HttpRequest) -> None:
         self._state = ANSWERING
@@ -324,27 +331,3 @@ class ServerProtocol(Connection):
             self._linger()
         else:
             self._close()
-
-
-def server_protocol(
-    application: Application,
-    limits: ServerLimits,
-    wheel: Wheel,
-    clock: Clock,
-    on_error: Callable[[BaseException], None] | None = None,
-) -> type[ServerProtocol]:
-    """The protocol class of one server, to be given to uvicorn as `http`.
-
-    Args:
-        application: the data plane.
-        limits: what a client may do.
-        wheel: for deadlines; may be shared with the upstream side.
-        clock: the wheel's.
-        on_error: told what the application raises; without it the event loop's exception handler is.
-    """
-
-    class BoundServerProtocol(ServerProtocol):
-        __slots__ = ()
-        serving = Serving(application, limits, wheel, clock, on_error)
-
-    return BoundServerProtocol

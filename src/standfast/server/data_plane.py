@@ -20,6 +20,20 @@ _PREFIX = HEADER_PREFIX.encode()
 _OWN_PATHS = (b"/v1/", b"/v1beta/")
 
 
+_NOTE = "data_plane"
+
+
+class _Known:
+    """What was found out about a head; it holds for the same head, under the same client keys."""
+
+    __slots__ = ("caller", "callers", "controls")
+
+    def __init__(self, callers: Callers, caller: str) -> None:
+        self.callers = callers
+        self.caller = caller
+        self.controls: Controls | None = None
+
+
 class Settled:
     """The responder of a request that was answered at once."""
 
@@ -65,6 +79,10 @@ class DataPlane:
 
     def admit(self, head: HttpRequest) -> Refusal | None:
         """Refuse strangers and unknown paths before their body is read."""
+        known = head.notes.get(_NOTE)
+        if type(known) is _Known and known.callers is self.callers:
+            head.caller = known.caller
+            return None
         try:
             head.caller = self.callers.name(head.headers)
             if head.path not in self._by_path and head.path != b"/chat":
@@ -72,6 +90,7 @@ class DataPlane:
                 raise UnknownPath(f"Nothing is served at POST {head.path.decode('latin-1')[:200]}. Served: {known}.")
         except StandfastError as error:
             return self._refusal(error)
+        head.notes[_NOTE] = _Known(self.callers, head.caller)
         return None
 
     def refuse(self, path: bytes, status: int, code: str, message: str) -> Refusal:
@@ -86,7 +105,7 @@ class DataPlane:
         """Work on a complete request."""
         try:
             caller = request.caller
-            controls = _header_controls(request.headers)
+            controls = _header_controls(request)
             if request.path == b"/chat":
                 return self._simple_chat(request, controls, caller, out)
             form, operation = self._by_path[request.path]
@@ -116,13 +135,19 @@ class DataPlane:
         return Refusal(error.status, JSON_HEADERS + error_headers(error), self._chat.write_error(error))
 
 
-def _header_controls(headers: dict[bytes, bytes]) -> Controls:
+def _header_controls(request: HttpRequest) -> Controls:
+    known = request.notes.get(_NOTE)
+    if type(known) is _Known and known.controls is not None:
+        return known.controls
     found = {
         name[len(_PREFIX) :].decode("latin-1"): value.decode("latin-1")
-        for name, value in headers.items()
+        for name, value in request.headers.items()
         if name.startswith(_PREFIX)
     }
-    return read_controls(found) if found else NO_CONTROLS
+    controls = read_controls(found) if found else NO_CONTROLS
+    if type(known) is _Known:
+        known.controls = controls
+    return controls
 
 
 def _merged(envelope: Envelope, headers: dict[bytes, bytes]) -> Controls:

@@ -19,7 +19,7 @@ from standfast.engine.gateway import Gateway
 from standfast.errors import ConfigError
 from standfast.hooks.log import LogHook
 from standfast.hooks.prometheus import PrometheusHook
-from standfast.http1.server import server_protocol
+from standfast.http1.bound import server_protocol
 from standfast.http1.wheel import Wheel
 from standfast.server.auth import Callers
 from standfast.server.data_plane import DataPlane
