@@ -312,7 +312,7 @@ def test_the_quick_line_says_what_the_long_one_says(change: dict[str, object]) -
     if record.fallback or record.code or record.deployment != "local/m":
         assert line is None
     else:
-        assert json.loads(line or "") == long
+        assert json.loads(line or b"") == long
     assert json.loads(written(record)[0]) == long
 
 

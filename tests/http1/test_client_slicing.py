@@ -322,3 +322,55 @@ def test_garbage_raises_nothing() -> None:
         assert (whole.kind, whole.status) == (sliced.kind, sliced.status), (bytes(bad), cuts)
         kinds.add(whole.kind)
     assert kinds == {None, BROKEN, INVALID}
+
+
+ODD_HEADS = st.sampled_from(
+    [b"%x", b"%X", b"0%x", b"0x%x", b"+%x", b" %x", b"%x ", b"%x;a=b", b"%x;", b"-%x", b"%x_", b"%xg", b"%x\r", b"%x\n"]
+)
+CHUNKS = st.lists(
+    st.tuples(st.binary(min_size=1, max_size=40), ODD_HEADS | st.just(b"%x"), st.integers(-1, 1), st.booleans()),
+    min_size=1,
+    max_size=6,
+)
+
+
+@given(CHUNKS, st.booleans(), st.lists(st.integers(0, 400), max_size=3))
+def test_chunks_that_come_alone_mean_what_they_mean_together(
+    chunks: list[tuple[bytes, bytes, int, bool]], edges: bool, cuts: list[int]
+) -> None:
+    """C6, B20: a chunk per read, with sizes of every writing, right and wrong, is read as the parser reads it."""
+    head = answer(CHUNKED)
+    body = [head]
+    for data, form, off, wrong in chunks:
+        body.append(form % (len(data) + off * wrong) + b"\r\n" + data + b"\r\n")
+    content = b"".join(body) + b"0\r\n\r\n"
+    places = list(itertools.accumulate(len(piece) for piece in body)) if edges else []
+    alone, together = hear(content, [*places, *cuts], "eof"), hear(content, [], "eof")
+    assert (alone.kind, alone.data, alone.status, alone.kept) == (
+        together.kind,
+        together.data,
+        together.status,
+        together.kept,
+    )
+
+
+def test_a_lone_chunk_passes_the_parser_by_and_the_end_is_still_seen() -> None:
+    """The parser stands where it stood: the last chunk and the next answer are read right."""
+    client, connection, _ = _parked()
+    for _ in range(3):
+        ear = Ear()
+        send(client, ORIGIN, ear)
+        connection.data_received(answer(CHUNKED, body=b"3\r\none\r\n"))
+        for piece in (
+            b"3\r\ntwo\r\n",
+            b"5\r\nthree\r\n",
+            b"a\r\n0123456789\r\n",
+            b"4\r\nfo",
+            b"ur\r\n",
+            b"4\r\nfive\r\n",
+        ):
+            connection.data_received(piece)
+        assert "end" not in ear.events
+        connection.data_received(b"0\r\n\r\n")
+        assert (ear.data, ear.events[-1]) == (b"onetwothree0123456789fourfive", "end")
+        assert client.idle(ORIGIN) == 1

@@ -20,10 +20,10 @@ def message(body: bytes, *extra: bytes, path: bytes = b"/v1/x", length: bytes | 
 
 def reading(reader: MessageReader, data: bytes) -> object:
     """What a reader makes of `data`: the request and what is left, or why not."""
-    reader.push(data)
     try:
-        request = reader.repeated("peer")
+        request = reader.repeated(data, "peer")
         if request is None:
+            reader.push(data)
             if reader.sniff() is None:
                 return "incomplete head"
             request = reader.head("peer")
@@ -87,13 +87,11 @@ def test_a_repetition_is_recognised_with_another_length() -> None:
     """The digits of the length are the only thing that may differ; the notes made about the head are kept."""
     reader = MessageReader(LIMITS)
     assert isinstance(reading(reader, message(b"abc")), tuple)
-    reader.push(message(b"more than three"))
-    request = reader.repeated("peer")
+    request = reader.repeated(message(b"more than three"), "peer")
     assert request is not None
     assert (request.body, reader.pending) == (b"more than three", 0)
     request.notes["seen"] = 1
-    reader.push(message(b"x"))
-    third = reader.repeated("peer")
+    third = reader.repeated(message(b"x"), "peer")
     assert third is not None
     assert third.notes == {"seen": 1}
 
@@ -106,8 +104,7 @@ def test_only_plain_heads_are_kept(extra: bytes) -> None:
     reader = MessageReader(LIMITS)
     reading(reader, message(b"abc", extra))
     reader.clear()
-    reader.push(message(b"abc", extra))
-    assert reader.repeated("peer") is None
+    assert reader.repeated(message(b"abc", extra), "peer") is None
 
 
 def test_a_client_that_never_repeats_itself_is_not_watched() -> None:
@@ -116,8 +113,7 @@ def test_a_client_that_never_repeats_itself_is_not_watched() -> None:
     for number in range(8):
         assert isinstance(reading(reader, message(b"abc", b"X-Number: %d" % number)), tuple)
     assert isinstance(reading(reader, message(b"abc", b"X-Number: 7")), tuple)
-    reader.push(message(b"abc", b"X-Number: 7"))
-    assert reader.repeated("peer") is None
+    assert reader.repeated(message(b"abc", b"X-Number: 7"), "peer") is None
 
 
 def test_each_repetition_is_admitted_anew() -> None:

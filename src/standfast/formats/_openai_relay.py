@@ -47,6 +47,14 @@ _quick = msgspec.json.Decoder(_Quick).decode
 _quick_lines = msgspec.json.Decoder(_Quick).decode_lines
 
 
+def _changes_nothing(chunk: bytes) -> bool:
+    try:
+        _quick(chunk)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
 class OpenAIRelay(HoldingRelay):
     """See the module."""
 
@@ -86,6 +94,9 @@ class OpenAIRelay(HoldingRelay):
     def _take(self, event: sse.Event) -> None:
         data = event.data
         if not data:
+            return
+        if self.content and 0 in self._unfinished and not event.name and not event.bare and _changes_nothing(data):
+            self._out.append(event.raw)
             return
         if data.startswith(b"[DONE]"):
             if self.finishing:

@@ -12,13 +12,15 @@ A final CR is held until the next byte (or `close`), because it may be the first
 bytes whatever the slices: a partial line grows in one bytearray and is joined once, when its end has come.
 """
 
-from typing import NamedTuple
+import msgspec
 
 _BOM = b"\xef\xbb\xbf"
 _BARE = (b"{", b"[")
+_BLANK = b"\n\n"
+_DATA = b"data: "
 
 
-class Event(NamedTuple):
+class Event(msgspec.Struct, frozen=True, gc=False):
     """One event.
 
     Attributes:
@@ -76,6 +78,10 @@ class Decoder:
             EventTooLarge: an event or line is over the limit; the decoder is of no further use.
         """
         partial = self._partial
+        if not partial and not self._lines and data.endswith(_BLANK) and b"\r" not in data:
+            whole = self._whole(data)
+            if whole is not None:
+                return whole
         if b"\n" not in data and b"\r" not in data and not partial.endswith(b"\r"):
             partial += data
             if self._size + len(partial) > self.limit:
@@ -92,6 +98,17 @@ class Decoder:
             self._line(line, events)
         if self._size + len(partial) > self.limit:
             self._overflow(events)
+        return events
+
+    def _whole(self, data: bytes) -> list[Event] | None:
+        """The events of a slice that is nothing but whole ones of one `data` line each, LF as line end; else None."""
+        events = []
+        most = self.limit - len(_BLANK)
+        for block in data[: -len(_BLANK)].split(_BLANK):
+            if not block.startswith(_DATA) or b"\n" in block or len(block) > most:
+                return None
+            events.append(Event("", block[len(_DATA) :], block + _BLANK))
+        self._first = False
         return events
 
     def close(self) -> list[Event]:

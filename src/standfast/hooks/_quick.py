@@ -7,6 +7,7 @@ needs for it, and nobody waits for that thread's turn of the interpreter. Everyt
 A form holds no text but names that the redactor has let pass unchanged. Forms are made anew when it learns a secret.
 """
 
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -32,9 +33,9 @@ class QuickLines:
     def __init__(self, redactor: Redactor) -> None:
         self._redactor = redactor
         self._learnt = -1
-        self._forms: dict[tuple[object, ...], str] = {}
+        self._forms: dict[tuple[object, ...], bytes] = {}
 
-    def line(self, record: RequestRecord) -> str | None:
+    def line(self, record: RequestRecord) -> bytes | None:
         """The JSON line, or None for a record that is not of the usual kind (or cannot be told at all)."""
         attempts, usage = record.attempts, record.usage
         if len(attempts) != 1 or usage is None or record.fallback or record.code or record.session or record.tags:
@@ -52,11 +53,11 @@ class QuickLines:
         try:
             thousandths = int(record.received * 1000)
             return form % (
-                record.id,
-                second_text(thousandths // 1000),
+                record.id.encode(),
+                _second(thousandths // 1000),
                 thousandths % 1000,
                 (attempt.ended - attempt.started) * 1e3,
-                "null" if first is None else "%.3f" % (first * 1e3),
+                b"null" if first is None else b"%.3f" % (first * 1e3),
                 total * 1e3,
                 overhead * 1e3 if overhead > 0.0 else 0.0,
                 usage.prompt,
@@ -68,26 +69,31 @@ class QuickLines:
         except (ValueError, OverflowError, OSError):
             return None
 
-    def _form(self, record: RequestRecord, key: tuple[object, ...]) -> str:
+    def _form(self, record: RequestRecord, key: tuple[object, ...]) -> bytes:
         """A form for this record and those like it; empty if it must not or need not have one."""
         if self._learnt != self._redactor.learnt:
             self._learnt = self._redactor.learnt
             self._forms.clear()
         names = (record.model, record.deployment, record.caller)
         if len(self._forms) >= FORMS or any(self._redactor.text(name) != name for name in names):
-            return ""
+            return b""
         model, deployment, caller, operation = (_json(text) for text in (*names, record.operation))
-        form = (
-            '{"event":"request","id":"%s","time":"%s.%03dZ",'
+        text = (
+            '{"event":"request","id":"%b","time":"%b.%03dZ",'
             f'"caller":{caller},"model":{model},"operation":{operation},"deployment":{deployment},'
             f'"status":{record.status},"code":"","stream":{_json(record.stream)},"fallback":false,'
             f'"attempts":[{{"target":{deployment},"outcome":"success","kind":null,"ms":%.3f}}],'
-            '"first_token_ms":%s,"total_ms":%.3f,"overhead_ms":%.3f,'
+            '"first_token_ms":%b,"total_ms":%.3f,"overhead_ms":%.3f,'
             '"usage":{"prompt":%d,"completion":%d,"cached":%d,"cache_written":%d,"reasoning":%d},'
             f'"session":"","tags":[],"priority":{record.priority}}}'
         )
-        self._forms[key] = form
+        form = self._forms[key] = text.encode()
         return form
+
+
+@lru_cache(maxsize=64)
+def _second(wall: int) -> bytes:
+    return second_text(wall).encode()
 
 
 def _json(value: object) -> str:

@@ -59,7 +59,7 @@ class LogHook:
         self._line = json_line if format == "json" else text_line
         self._capacity = capacity
         self._quick = QuickLines(redactor).line if format == "json" else None
-        self._queue: deque[str | tuple[RequestRecord | Change, float]] = deque(maxlen=capacity)
+        self._queue: deque[bytes | tuple[RequestRecord | Change, float]] = deque(maxlen=capacity)
         self._overflowed = 0  # written by the caller's thread alone
         self._lost = 0  # written by the writer's thread alone
         self._torn = False
@@ -110,14 +110,15 @@ class LogHook:
 
     def _drain(self) -> None:
         while batch := self._batch():
-            lines = [line for each in batch if (line := each if type(each) is str else self._build(*each)) is not None]
+            built = [each if isinstance(each, bytes) else self._build(*each) for each in batch]
+            lines = [line for line in built if line is not None]
             self._lost += len(batch) - len(lines)
             if lines:
                 self._write(lines)
 
-    def _batch(self) -> list[str | tuple[RequestRecord | Change, float]]:
+    def _batch(self) -> list[bytes | tuple[RequestRecord | Change, float]]:
         queue = self._queue
-        batch: list[str | tuple[RequestRecord | Change, float]] = []
+        batch: list[bytes | tuple[RequestRecord | Change, float]] = []
         try:
             while len(batch) < BATCH:
                 batch.append(queue.popleft())
@@ -125,15 +126,15 @@ class LogHook:
             pass
         return batch
 
-    def _build(self, event: RequestRecord | Change, seen: float) -> str | None:
+    def _build(self, event: RequestRecord | Change, seen: float) -> bytes | None:
         """The line, redacted; None if the record cannot be told (an absurd time, for instance)."""
         try:
-            return self._redactor.text(self._line(event, seen))
+            return self._redactor.text(self._line(event, seen)).encode("utf-8", "replace")
         except (ValueError, TypeError, OverflowError, OSError):
             return None
 
-    def _write(self, lines: list[str]) -> None:
-        data = ("\n".join(lines) + "\n").encode("utf-8", "replace")
+    def _write(self, lines: list[bytes]) -> None:
+        data = b"\n".join((*lines, b""))
         try:
             self._sink.write(b"\n" + data if self._torn else data)
         except TornError:

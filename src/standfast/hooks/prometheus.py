@@ -76,9 +76,12 @@ class _Tokens:
     def add(self, usage: Usage) -> None:
         self.prompt.value += usage.prompt
         self.completion.value += usage.completion
-        self.cached.value += usage.cached
-        self.cache_written.value += usage.cache_written
-        self.reasoning.value += usage.reasoning
+        if usage.cached:
+            self.cached.value += usage.cached
+        if usage.cache_written:
+            self.cache_written.value += usage.cache_written
+        if usage.reasoning:
+            self.reasoning.value += usage.reasoning
 
 
 class PrometheusHook:

@@ -129,18 +129,15 @@ class MessageReader:
         self.clear()
         self._parser.close()
 
-    def repeated(self, peer: str) -> HttpRequest | None:
-        """The whole request that is here, body included, if its head is known from before; else None, and go on."""
-        data = self._data
-        if self._pos or type(data) is not bytes:
-            return None
+    def repeated(self, data: bytes, peer: str) -> HttpRequest | None:
+        """The whole request in `data`, if its head is known from before; else None, and `push` comes next."""
         repetition = self._repetition
         head = repetition.head
-        if head is None:
+        if head is None or self._data:
             return None
-        request = repetition.whole(head, data, self._limits.body_bytes, peer)
+        request = head.request(data, self._limits.body_bytes, peer)
         if request is not None:
-            self._data = b""
+            repetition.misses = 0
             self.line = head.line
         return request
 

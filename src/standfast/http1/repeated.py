@@ -37,25 +37,43 @@ class KnownHead(msgspec.Struct):
     headers: dict[bytes, bytes]
     notes: dict[str, object]
 
+    def request(self, data: bytes, most: int, peer: str) -> HttpRequest | None:
+        """The request in `data` if that is this head with exactly its body, of at most `most` bytes."""
+        before, after = self.before, self.after
+        if not data.startswith(before):
+            return None
+        start = len(before)
+        stop = data.find(b"\r", start, start + _DIGITS + 1)
+        digits = data[start:stop]
+        if stop < 0 or not digits.isdigit() or not data.startswith(after, stop):
+            return None
+        body = data[stop + len(after) :]
+        length = int(digits)
+        if len(body) != length or length > most or not length:
+            return None
+        line = self.line
+        return HttpRequest(line.method, line.path, line.query, self.headers, body, peer, "", self.notes)
+
 
 class Repetition:
     """What one connection's client said last.
 
     Attributes:
         head: None until a plain head has been accepted.
+        misses: heads in a row that were not the known one.
     """
 
-    __slots__ = ("_misses", "head")
+    __slots__ = ("head", "misses")
 
     def __init__(self) -> None:
         self.head: KnownHead | None = None
-        self._misses = 0
+        self.misses = 0
 
     def learn(self, raw: bytes, line: RequestLine, request: HttpRequest) -> None:
         """A head was read and accepted, and it was not the known one."""
-        if self._misses >= _MISSES:
+        if self.misses >= _MISSES:
             return
-        self._misses += 1
+        self.misses += 1
         self.head = None
         headers = request.headers
         if not line.newer or b"transfer-encoding" in headers or b"expect" in headers or b"upgrade" in headers:
@@ -64,20 +82,3 @@ class Repetition:
         if found is None or not keeps_alive(request, newer=True):
             return
         self.head = KnownHead(raw[: found.start(1)], raw[found.end(1) :], line, headers, request.notes)
-
-    def whole(self, head: KnownHead, data: bytes, most: int, peer: str) -> HttpRequest | None:
-        """The request in `data` if that is the known head with exactly its body, of at most `most` bytes."""
-        if not data.startswith(head.before):
-            return None
-        start = len(head.before)
-        stop = data.find(b"\r", start, start + _DIGITS + 1)
-        digits = data[start:stop]
-        if stop < 0 or not digits.isdigit() or not data.startswith(head.after, stop):
-            return None
-        body = stop + len(head.after)
-        length = int(digits)
-        if length > most or len(data) - body != length or not length:
-            return None
-        self._misses = 0
-        line = head.line
-        return HttpRequest(line.method, line.path, line.query, head.headers, data[body:], peer, "", head.notes)

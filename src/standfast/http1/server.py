@@ -106,7 +106,13 @@ class ServerProtocol(Connection):
         if state >= LINGERING:
             self._discard(len(data))
             return
-        self._reader.push(data)
+        reader = self._reader
+        if state == IDLE and not self.write_paused:
+            request = reader.repeated(data, self._peer)
+            if request is not None:
+                self._begin(request)
+                return
+        reader.push(data)
         if state != ANSWERING:
             self._advance()
         if (self._state == ANSWERING or self.write_paused) and self._reader.pending > _PENDING_BYTES:
@@ -183,8 +189,7 @@ class ServerProtocol(Connection):
         except HeadError as error:
             self._reject(error.status, error.code, error.message)
         except Exception as error:  # noqa: BLE001 - whatever the application raises, the client gets an answer
-            self.serving.report(error)
-            self._reject(500, "internal_error", "the gateway failed on this request")
+            self._failed(error)
         finally:
             self._advancing = False
         if self._state <= BODY:
@@ -196,13 +201,6 @@ class ServerProtocol(Connection):
         """Take the next head, if it is complete. Returns whether to go on."""
         reader = self._reader
         application = self.serving.application
-        request = reader.repeated(self._peer)
-        if request is not None:
-            self._state = BODY
-            self.keep = not self._draining
-            self._refusal = application.admit(request)
-            self._give(request)
-            return True
         line = reader.sniff()
         if line is None:
             return False
@@ -235,17 +233,30 @@ class ServerProtocol(Connection):
         if body is None:
             return False
         request = self._request
-        if request is not None:
-            request.body = body
-        self._give(request)
-        return True
-
-    def _give(self, request: HttpRequest | None) -> None:
-        """The request is whole: have it answered, or refuse it."""
         if self._refusal is not None or request is None:
             self._refuse(keep=self.keep)
-        else:
+            return True
+        request.body = body
+        self._respond(request)
+        return True
+
+    def _begin(self, request: HttpRequest) -> None:
+        """A whole request whose head is known from before: have it answered, or refuse it."""
+        self._state = BODY
+        self.keep = not self._draining
+        try:
+            self._refusal = self.serving.application.admit(request)
+        except Exception as error:  # noqa: BLE001 - whatever the application raises, the client gets an answer
+            self._failed(error)
+            return
+        if self._refusal is None:
             self._respond(request)
+        else:
+            self._refuse(keep=self.keep)
+
+    def _failed(self, error: Exception) -> None:
+        self.serving.report(error)
+        self._reject(500, "internal_error", "the gateway failed on this request")
 
     def _respond(self, request: HttpRequest) -> None:
         self._state = ANSWERING

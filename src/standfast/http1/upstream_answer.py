@@ -30,6 +30,7 @@ class AnswerReader(asyncio.Protocol):
     """The half of a connection that the parser calls."""
 
     __slots__ = (
+        "_between",
         "_close_delimited",
         "_complete",
         "_decoder",
@@ -54,6 +55,7 @@ class AnswerReader(asyncio.Protocol):
         self._decoder: Decoder | None = None
         self._keep = False
         self._close_delimited = False
+        self._between = False  # the parser stands between two chunks, and their bytes are the listener's as they are
         self._reset()
         self._parser = HttpResponseParser(self)
 
@@ -126,11 +128,20 @@ class AnswerReader(asyncio.Protocol):
         except ContentError as error:
             raise InvalidAnswer(str(error)) from None
 
+    def on_chunk_header(self) -> None:
+        """A chunk begins, or the last one, which is empty."""
+        self._between = False
+
+    def on_chunk_complete(self) -> None:
+        """It is over."""
+        self._between = self._decoder is None
+
     def on_message_complete(self) -> None:
         """Of an interim (1xx) answer too; only the final one has set the status.
 
         Before this point the parser does not know yet whether it will read another answer: a trailer may say `close`.
         """
+        self._between = False
         if self._status:
             self._complete = True
             self._keep = self._parser.should_keep_alive()

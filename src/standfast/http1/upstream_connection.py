@@ -26,6 +26,10 @@ from standfast.http1.content import ContentError, Decoder
 from standfast.http1.gather import Gathering
 from standfast.http1.upstream_answer import AnswerReader
 
+_SIZE_DIGITS = 5
+"""Of a chunk that may pass the parser by: as much as one read brings."""
+_ZERO = ord("0")
+
 if TYPE_CHECKING:
     from standfast.http1.client import Call, UpstreamClient
 
@@ -78,21 +82,15 @@ class Connection(AnswerReader):
 
     def data_received(self, data: bytes) -> None:
         """Parse, then tell the listener."""
+        if self._between and self._lone_chunk(data):
+            return
         if self.call is None or self._complete:
             self._keep = False
             if self.call is None:
                 self._drop()
             return
         self._seen += len(data)
-        fault = ""
-        try:
-            self._parser.feed_data(data)
-        except HttpParserUpgrade:
-            fault = "switch of protocols"
-        except HttpParserCallbackError as error:
-            fault = str(error.__context__) or "callback error"
-        except HttpParserError as error:
-            fault = str(error)
+        fault = self._parse(data)
         if fault and self._complete:  # surplus bytes, well-formed or not: the answer stands
             fault = ""
             self._keep = False
@@ -101,6 +99,42 @@ class Connection(AnswerReader):
         self._deliver()
         if fault and self.call is not None:
             self._fail(FailureKind.INVALID_REPLY, fault)
+
+    def _parse(self, data: bytes) -> str:
+        """Feed the parser; what is wrong, or nothing."""
+        try:
+            self._parser.feed_data(data)
+        except HttpParserUpgrade:
+            return "switch of protocols"
+        except HttpParserCallbackError as error:
+            return str(error.__context__) or "callback error"
+        except HttpParserError as error:
+            return str(error)
+        if self._between and not data.endswith(b"\r\n"):
+            self._between = False  # the next chunk has begun
+        return ""
+
+    def _lone_chunk(self, data: bytes) -> bool:
+        """Hand on a whole chunk that came alone, as streams send them; False for anything else.
+
+        Between two chunks the parser holds nothing, so a whole one may pass it by. What is taken for a size here is a
+        size for every parser: hexadecimal digits alone, the first of them not zero.
+        """
+        call = self.call
+        stop = data.find(b"\r\n", 1, _SIZE_DIGITS + 3)
+        digits = data[:stop]
+        if call is None or stop < 0 or not digits.isalnum() or data[0] == _ZERO or not data.endswith(b"\r\n"):
+            return False
+        try:
+            if int(digits, 16) != len(data) - stop - 4:
+                return False
+        except ValueError:
+            return False
+        try:
+            call.listener.body(data[stop + 2 : -2])
+        except Exception as error:  # noqa: BLE001 - a listener may raise anything; it must not take the loop down
+            self._raised(call, error)
+        return True
 
     def _idle_bytes(self, size: int) -> str:
         """Bytes that brought nothing: headers without end, trailers, chunk extensions. They have the headers' limit."""
