@@ -15,6 +15,7 @@ from standfast.errors import UnknownModel
 from standfast.formats.base import Format
 from standfast.http1.base import Origin
 from standfast.http1.client_request import RequestHead
+from standfast.http1.egress import read_proxy
 from standfast.policy.fleet import Fleet, KeyPool
 from standfast.policy.route import Route, Target
 from standfast.policy.strategy import Strategy
@@ -106,6 +107,9 @@ def secrets_of(settings: ProviderSettings) -> tuple[str, ...]:
 def secrets_in(config: Config) -> list[str]:
     """Everything in a configuration that nobody may see: keys of both sides, and the values of fixed headers."""
     secrets = [entry.key.get_secret_value() for entry in config.keys]
+    proxy = read_proxy(config.server.upstream.proxy.get_secret_value())
+    if proxy is not None and proxy.credentials:
+        secrets += [config.server.upstream.proxy.get_secret_value(), proxy.credentials]
     for settings in config.providers.values():
         secrets += secrets_of(settings)
         secrets += settings.headers.values()

@@ -20,6 +20,7 @@ from standfast.clock import Clock
 from standfast.http1.base import Origin, UpstreamListener
 from standfast.http1.client_request import RequestHead, build_request
 from standfast.http1.dial import Dialer, DialError, Resolver, SystemResolver, translate
+from standfast.http1.egress import Egress, read_proxy
 from standfast.http1.gather import Turn
 from standfast.http1.settings import UpstreamLimits
 from standfast.http1.upstream_connection import Connection
@@ -119,7 +120,8 @@ class UpstreamClient:
         self._idle_most = limits.idle_connections
         self._clock = clock
         self._own_resolver = SystemResolver(clock) if resolver is None else None
-        self._dialer = Dialer(resolver or self._own_resolver or SystemResolver(clock))
+        self._egress = Egress(read_proxy(limits.proxy.get_secret_value()), limits.no_proxy)
+        self._dialer = Dialer(resolver or self._own_resolver or SystemResolver(clock), self._egress)
         self._idle: dict[Origin, list[Connection]] = {}
         self._connections: set[Connection] = set()
         self._dials: dict[asyncio.Task[None], Call] = {}
@@ -231,6 +233,8 @@ class UpstreamClient:
         # Counted from here, not from `connection_made`: uvloop closes the transport of a cancelled dial without telling
         # the protocol, and this is the first point where a later `connection_lost` is certain.
         self._connections.add(connection)
+        if call.origin.scheme == "http":
+            connection.proxy = self._egress.proxy(call.origin)
         call.connection = connection
         connection.begin(call, call.request, self._clock.now())
         if connection.transport.is_closing():  # the write failed at once

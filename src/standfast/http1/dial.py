@@ -4,8 +4,8 @@
 injected and no last good answer kept, and uvloop's has no such argument. The race is therefore ours, on
 `loop.sock_connect`; the connected socket is then given to `create_connection`, which makes the transport.
 
-The request is written only after the handshake has verified the peer, so no key ever reaches a stranger (A5). The
-environment's proxies are not looked at (A12). Errors of the socket, resolver and TLS libraries end here: `translate`
+The request is written only after the handshake has verified the peer, so no key ever reaches a stranger (A5). A proxy
+is used only if one is configured (`egress`). Errors of the socket, resolver and TLS libraries end here: `translate`
 turns them into the house's failures.
 """
 
@@ -20,6 +20,7 @@ from typing import TypeVar
 
 from standfast.canon.failure import Failure, FailureKind
 from standfast.http1.base import Origin
+from standfast.http1.egress import Egress
 from standfast.http1.resolve import Address, Resolver, SystemResolver, literal
 
 __all__ = ["STAGGER", "Address", "DialError", "Dialer", "Resolver", "SystemResolver", "translate"]
@@ -71,10 +72,12 @@ class Dialer:
 
     Args:
         resolver: asked for names; literal addresses skip it.
+        egress: knows which origins are reached through a proxy; none by default.
     """
 
-    def __init__(self, resolver: Resolver) -> None:
+    def __init__(self, resolver: Resolver, egress: Egress | None = None) -> None:
         self._resolver = resolver
+        self._egress = egress or Egress()
         self._contexts: dict[str, asyncio.Future[ssl.SSLContext]] = {}
 
     async def dial(
@@ -99,8 +102,7 @@ class Dialer:
         phase = f"no connection within {connect_timeout:g} s"
         try:
             async with asyncio.timeout(connect_timeout):
-                addresses = literal(origin.host, origin.port) or await self._resolver.resolve(origin.host, origin.port)
-                sock = await race(addresses)
+                sock = await self._reach(origin)
             if origin.scheme != "https":
                 return await _adopt(sock, factory)
             phase = f"TLS handshake not finished within {tls_timeout:g} s"
@@ -111,6 +113,19 @@ class Dialer:
             raise DialError(translate(error if error.errno else TimeoutError(phase), origin)) from None
         except _FOREIGN as error:
             raise DialError(translate(error, origin)) from error
+
+    async def _reach(self, origin: Origin) -> socket.socket:
+        """A socket at whose other end the origin is, or the proxy of a plain one."""
+        proxy = self._egress.proxy(origin)
+        host, port = (origin.host, origin.port) if proxy is None else (proxy.host, proxy.port)
+        sock = await race(literal(host, port) or await self._resolver.resolve(host, port))
+        if proxy is not None and origin.scheme == "https":
+            try:
+                await proxy.tunnel(sock, origin)
+            except BaseException:
+                sock.close()
+                raise
+        return sock
 
     async def _secure(self, sock: socket.socket, factory: Callable[[], P], origin: Origin, seconds: float) -> P:
         try:

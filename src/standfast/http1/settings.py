@@ -2,9 +2,10 @@
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, SecretStr, field_validator
 
 from standfast.canon.settings import Seconds, Settings
+from standfast.http1.egress import read_proxy
 
 Size = Annotated[int, Field(gt=0)]
 Positive = Annotated[Seconds, Field(gt=0)]
@@ -47,6 +48,9 @@ class UpstreamLimits(Settings):
         header_bytes: an answer's status line and headers together.
         reply_bytes: a whole (not streamed) reply, decompressed.
         event_bytes: one server-sent event, or one line of it.
+        proxy: `http://[user:password@]host:port`, through which upstreams are reached, for instance
+            `${HTTPS_PROXY:-}`; empty for the direct way, whatever the environment says. Loopback is always direct.
+        no_proxy: hosts, with everything below them, that are reached directly.
     """
 
     idle_timeout: Positive = 30.0
@@ -54,3 +58,11 @@ class UpstreamLimits(Settings):
     header_bytes: Size = 64 * 1024
     reply_bytes: Size = 64 * 1024 * 1024
     event_bytes: Size = 8 * 1024 * 1024
+    proxy: SecretStr = SecretStr("")
+    no_proxy: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+
+    @field_validator("proxy")
+    @classmethod
+    def _readable(cls, value: SecretStr) -> SecretStr:
+        read_proxy(value.get_secret_value())
+        return value

@@ -23,6 +23,7 @@ from standfast.canon.failure import Failure, FailureKind
 from standfast.canon.instants import Monotonic
 from standfast.http1.base import Origin
 from standfast.http1.content import ContentError, Decoder
+from standfast.http1.egress import Proxy
 from standfast.http1.gather import Gathering
 from standfast.http1.upstream_answer import AnswerReader
 
@@ -41,13 +42,14 @@ class Connection(AnswerReader):
     here is stale), *head*, *body*, and *complete* (all is read, a decoder may still hold some of it).
     """
 
-    __slots__ = ("_client", "_unwritten", "call", "origin", "served", "since", "transport")
+    __slots__ = ("_client", "_unwritten", "call", "origin", "proxy", "served", "since", "transport")
 
     def __init__(self, client: "UpstreamClient", origin: Origin) -> None:
         super().__init__(client.limits)
         self._client = client
         self._unwritten = False
         self.origin = origin
+        self.proxy: Proxy | None = None  # at the other end, in place of the origin
         self.call: Call | None = None
         self.served = 0
         self.since = Monotonic(0.0)
@@ -59,7 +61,7 @@ class Connection(AnswerReader):
         """Send a request on this open, idle connection."""
         self.call = call
         self.since = now
-        self.transport.write(request)
+        self.transport.write(request if self.proxy is None else self.proxy.absolute(request, self.origin))
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Bytes that the kernel has not taken count as unwritten, hence the lowest marks.
