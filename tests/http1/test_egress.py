@@ -157,7 +157,7 @@ def test_who_is_asked_directly(host: str, *, direct: bool) -> None:
 )
 def test_a_url_that_is_no_proxy_is_refused(url: str) -> None:
     """The error says what would be right."""
-    with pytest.raises(ValidationError, match=r"must be of the form http://\[user:password@\]host") :
+    with pytest.raises(ValidationError, match=r"must be of the form http://\[user:password@\]host"):
         UpstreamLimits.model_validate({"proxy": url})
 
 
