@@ -1,6 +1,8 @@
 """The same-format relay of OpenAI streams: what is held, what passes, what ends it."""
 
+import itertools
 import json
+import random
 from collections.abc import Iterator
 
 import pytest
@@ -397,6 +399,21 @@ def test_slicing_changes_nothing(stream: bytes, end: bytes, sizes: list[int], in
         out = b"".join([*map(machine.feed, slices(stream, cut)), machine.close()])
         results.add((out, *flags(machine)))
     assert len(results) == 1
+
+
+def test_ten_thousand_slicings() -> None:
+    """C6: a stream of every kind of event, cut at random in 10,000 ways, arrives byte for byte."""
+    stream = ROLE + text("a") + text("é😀") + b": ping\n\n" + text("b" * 50) + STOP + ONLY_USAGE + DONE
+    whole = relay(include_usage=True)
+    expected = whole.feed(stream) + whole.close()
+    assert whole.complete
+    rng = random.Random(6)
+    for _ in range(10_000):
+        machine = relay(include_usage=True)
+        edges = sorted(rng.sample(range(1, len(stream)), rng.randrange(1, 40)))
+        pieces = [stream[start:stop] for start, stop in itertools.pairwise([0, *edges, len(stream)])]
+        assert b"".join([*map(machine.feed, pieces), machine.close()]) == expected
+        assert flags(machine) == flags(whole)
 
 
 @given(PIECES)
