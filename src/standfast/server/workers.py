@@ -35,11 +35,6 @@ class _Leaving(BaseException):
     """Told to stop before there was anything to drain."""
 
 
-def _leave(number: int, frame: FrameType | None) -> None:
-    del number, frame
-    raise _Leaving
-
-
 class _Team:
     """The workers of one parent."""
 
@@ -58,21 +53,32 @@ class _Team:
             self._pids.add(pid)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
             return
+        os._exit(self._work())
+
+    def _work(self) -> int:
+        """The life of a worker, from the fork on; its exit code."""
+        told = False
+
+        def leave(number: int, frame: FrameType | None) -> None:
+            del number, frame
+            nonlocal told
+            told = True
+            raise _Leaving
+
         signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a worker that starts reads the newest file anyway
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, _leave)
+            signal.signal(number, leave)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
-        code = 1
         try:
-            code = self._worker()
-        except _Leaving:
-            code = 0
+            return self._worker()
         except BaseException:
+            if told:  # whatever became of the exception on its way here
+                return 0
             log.exception("worker %d failed", os.getpid())
+            return 1
         finally:
             sys.stdout.flush()
             sys.stderr.flush()
-            os._exit(code)
 
     def watch(self) -> int:
         """Wait for workers to end; restart them until told to stop."""
