@@ -27,12 +27,12 @@ MEANINGS: Mapping[tuple[str, str], str] = {
     ("Config", "models"): "what clients may name, and where it can be served.",
     ("Config", "defaults"): "what holds where nothing else is written.",
     ("Config", "log"): "one line for each request.",
+    ("Config", "cache"): "where kept answers live; which models keep any is said under `models` and `defaults`.",
     ("ClientKey", "name"): "stands for the key in logs and metrics.",
     ("ClientKey", "key"): "what clients send as `Authorization: Bearer ...`; best from the environment.",
     ("Defaults", "timeouts"): "how long to wait for what.",
     ("Defaults", "retry"): "how hard to try.",
     ("Defaults", "breaker"): "when a deployment is given a rest.",
-    ("Defaults", "on_break"): "what happens to an answer that breaks after its first content.",
     ("Defaults", "strategy"): "how to choose among a model's targets.",
     ("TimeoutSettings", "connect"): "until the connection to the provider stands.",
     ("TimeoutSettings", "tls"): "for the TLS handshake.",
@@ -199,7 +199,7 @@ def sections(model: type[BaseModel], path: str = "") -> Iterator[tuple[str, type
     yield path, model
     for name, field in model.model_fields.items():
         for step, inner in nested(field.annotation):
-            yield from sections(inner, f"{path}.{name}{step}".lstrip("."))
+            yield from sections(inner, f"{path}.{field.alias or name}{step}".lstrip("."))
 
 
 def nested(annotation: object) -> Iterator[tuple[str, type[BaseModel]]]:
@@ -226,7 +226,7 @@ def section(path: str, model: type[BaseModel], first: dict[type[BaseModel], str]
         return f"{title}\n\nAs [`{first[model]}`](#{anchor(first[model])}).\n"
     lines = [row("setting", "type", "default", "meaning"), row("---", "---", "---", "---")]
     lines += [
-        row(f"`{name}`", kind(field.annotation, field.metadata), default(field), meaning(model, name))
+        row(f"`{field.alias or name}`", kind(field.annotation, field.metadata), default(field), meaning(model, name))
         for name, field in model.model_fields.items()
     ]
     return "\n".join([title, "", prose(model), "", *lines, ""])

@@ -33,7 +33,7 @@ ROOMS: dict[str, str] = {
     "stores": "canon errors clock ledger",
     "lab": "canon.settings",
     "sim": "canon errors clock plugins policy strategies ledger config",
-    "config": "canon errors plugins redact policy strategies providers http1.settings",
+    "config": "canon errors plugins redact policy strategies providers http1.settings stores.base",
     "engine": "canon errors clock plugins redact framing policy ledger strategies formats providers config http1 hooks "
     "stores",
     "server": "front canon errors clock plugins redact formats config http1 hooks engine",
@@ -49,8 +49,8 @@ PURE = {"canon", "errors", "redact", "framing", "policy", "ledger", "strategies"
 # fmt: off
 PURE_IMPORTS = {
     "abc", "array", "base64", "bisect", "collections", "dataclasses", "datetime", "decimal", "difflib", "email.utils",
-    "enum", "functools", "hashlib", "heapq", "itertools", "json", "math", "msgspec", "operator", "pydantic", "random",
-    "re", "string", "types", "typing", "urllib.parse",
+    "enum", "functools", "hashlib", "heapq", "itertools", "json", "jsonschema_rs", "math", "msgspec", "operator",
+    "pydantic", "random", "re", "string", "types", "typing", "urllib.parse",
 }
 # fmt: on
 BANNED_NAMES = {"open", "print", "input", "eval", "exec", "__import__", "breakpoint"}

@@ -58,6 +58,7 @@ ONE = [
     ({**GOOD, "defaults": {"timeouts": {"first_token": "autp"}}}, "defaults.timeouts.first_token", ""),
     ({**GOOD, "defaults": {"timeouts": {"total": "15 parsecs"}}}, "defaults.timeouts.total", ""),
     ({**GOOD, "defaults": {"timeouts": {"total": "inf"}}}, "defaults.timeouts.total", ""),
+    ({**GOOD, "defaults": {"health": {"kind": "pign"}}}, "defaults.health.kind", "ping"),
     ({**GOOD, "defaults": {"timeouts": {"total": float("inf")}}}, "defaults.timeouts.total", ""),
     ({**GOOD, "defaults": {"breaker": {"rate": 1.5}}}, "defaults.breaker.rate", ""),
     (target(weight=0), "models.m.targets[0].weight", ""),
@@ -122,13 +123,13 @@ ONE = [
     ({**GOOD, "defaults": {"retry": {"backoff": {"cap": "1ms"}}}}, "defaults.retry.backoff.cap", ""),
     (model({"targets": ["openai/m"], "retry": {"backoff": {"base": "9s"}}}), "models.m.retry.backoff.cap", ""),
     (model({"targets": ["openai/m"], "retry": {"budget": 0.5}}), "models.m.retry.budget", ""),
+    (model({"targets": ["openai/m"], "health": {"budget": 5}}), "models.m.health.budget", ""),
+    ({**GOOD, "defaults": {"health": {"unhealthy_ms": 100}}}, "defaults.health.unhealthy_ms", ""),
+    ({**GOOD, "defaults": {"health": {"interval": "5s"}}}, "defaults.health.interval", ""),
+    (model({"targets": ["openai/m"], "health": {"timeout": "1m"}}), "models.m.health.timeout", ""),
     # what a later version brings
-    ({**GOOD, "defaults": {"on_break": "replay"}}, "defaults.on_break", ""),
-    ({**GOOD, "defaults": {"health": {"interval": "30s"}}}, "defaults.health", ""),
-    ({**GOOD, "cache": {}}, "cache", ""),
+    ({**GOOD, "defaults": {"on_break": "resume"}}, "defaults.on_break", ""),
     (model({"targets": ["openai/m"], "on_break": "resume"}), "models.m.on_break", ""),
-    (model({"targets": ["openai/m"], "validate": {"min_chars": 5}}), "models.m.validate", ""),
-    (model({"targets": ["openai/m"], "fallback": "sorry"}), "models.m.fallback", ""),
 ]
 
 
@@ -171,7 +172,7 @@ def test_all_problems_come_at_once() -> None:
         "server": {"port": -1},
         "providers": {"openai": {"keys": ["${NOT_SET}"]}, "local": {"type": "openai_like", "keys": ["none"]}},
         "models": {"a": ["opnai/x"], "b": {"strategy": "fastst", "targets": [{"target": "openai/x", "weight": 0}]}},
-        "defaults": {"on_break": "replay"},
+        "defaults": {"on_break": "resume"},
     }
     assert sorted(problem.path for problem in problems(data)) == [
         "defaults.on_break",
@@ -186,8 +187,8 @@ def test_all_problems_come_at_once() -> None:
 
 def test_what_comes_later_says_what_there_is_now() -> None:
     """A feature of the plan is refused by name, and what this version has instead is said."""
-    (problem,) = problems({**GOOD, "defaults": {"on_break": "replay"}})
-    assert problem.message == "'replay' arrives in a later version; this one has: error"
+    (problem,) = problems({**GOOD, "defaults": {"on_break": "resume"}})
+    assert problem.message == "'resume' arrives in a later version; this one has: replay, error"
 
 
 CANARY = "sk-canary-5f3a9c"
@@ -234,8 +235,8 @@ def test_a_model_s_retry_is_laid_over_the_default() -> None:
 
 def test_the_input_is_left_as_it_was() -> None:
     """Loading does not change the caller's mapping."""
-    data = {**GOOD, "defaults": {"on_break": "replay"}, "server": {"port": 1}}
+    data = {**GOOD, "defaults": {"on_break": "resume"}, "server": {"port": 1}}
     with pytest.raises(ConfigError):
         from_mapping(data, {}, server={"port": 2})
-    assert data["defaults"] == {"on_break": "replay"}
+    assert data["defaults"] == {"on_break": "resume"}
     assert data["server"] == {"port": 1}

@@ -57,7 +57,8 @@ def test_a_dead_first_target_costs_nothing_but_its_first_attempts() -> None:
             assert {answer.headers["x-standfast-fallback"] for answer in answers} == {"true"}
             assert [kinds(record) for record in s.recorder.records[:5]] == [["connect_failed", "success"]] * 5
             assert all(targets(record) == ["openai/gpt-4.1"] for record in s.recorder.records[5:])
-            assert [(change.name, change.after) for change in s.recorder.changes] == [("dead/gpt-4.1", "open")]
+            told = [(change.subject, change.name, change.after) for change in s.recorder.changes]
+            assert told == [("breaker", "dead/gpt-4.1", "open"), ("health", "dead/gpt-4.1", "unhealthy")]
             assert len(entries(s)) == 40
 
     run(scenario)

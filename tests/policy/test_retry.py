@@ -19,6 +19,7 @@ def test_the_defaults_are_those_of_the_plan() -> None:
         "budget_floor": 3,
         "wait": 3.0,
         "backoff": {"base": 0.25, "cap": 8.0},
+        "elsewhere_on": (),
     }
 
 

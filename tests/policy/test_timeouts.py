@@ -58,7 +58,7 @@ def test_overrides_lie_over_the_defaults() -> None:
 )
 def test_auto_follows_the_targets_own_history(stream: bool, reasoning: bool, p95: float | None, seconds: float) -> None:
     """B1: a cautious constant without history, then max(floor, 3 x p95); streams and whole replies apart."""
-    assert first_token_limit(AUTO, p95, stream=stream, reasoning=reasoning) == seconds
+    assert first_token_limit(AUTO.limits, p95, stream=stream, reasoning=reasoning) == seconds
 
 
 @given(st.floats(0.001, 1000), st.none() | st.floats(0, 1000), st.booleans(), st.booleans())
@@ -66,7 +66,7 @@ def test_auto_follows_the_targets_own_history(stream: bool, reasoning: bool, p95
 def test_a_written_limit_is_the_limit(limit: float, p95: float | None, stream: bool, reasoning: bool) -> None:
     """What the operator wrote is never replaced by what we think."""
     written = TimeoutSettings(first_token=limit)
-    assert first_token_limit(written, p95, stream=stream, reasoning=reasoning) == limit
+    assert first_token_limit(written.limits, p95, stream=stream, reasoning=reasoning) == limit
 
 
 @given(st.floats(0, 1000), st.floats(0, 1000), st.booleans())
@@ -74,7 +74,7 @@ def test_a_written_limit_is_the_limit(limit: float, p95: float | None, stream: b
 def test_a_slower_history_never_shortens_the_limit(one: float, other: float, stream: bool) -> None:
     """D1: the limit grows with the percentile and is always above it, so the history can still grow worse."""
     low, high = sorted((one, other))
-    limits = [first_token_limit(AUTO, p95, stream=stream, reasoning=False) for p95 in (low, high)]
+    limits = [first_token_limit(AUTO.limits, p95, stream=stream, reasoning=False) for p95 in (low, high)]
     assert limits == sorted(limits)
     assert limits[1] > high
 

@@ -139,7 +139,7 @@ def test_a_broken_stream_raises(play: Play, lab: LabProcess, fault: dict[str, ob
     assert (seen["text"], seen["finish"]) == ("\u2713 gpt-4.1", [])
     assert seen["error"]["isAPIError"]
     assert seen["error"]["type"] == "upstream_error"
-    assert len(lab.journal()) == 1
+    assert 1 <= len(lab.journal()) <= 2  # given again once where that may help; it broke again
 
 
 def test_an_aborted_stream_closes_the_upstream(play: Play, lab: LabProcess) -> None:

@@ -8,6 +8,7 @@ import pytest
 from openai import AsyncOpenAI, OpenAI
 
 from sdk.asking import FAMILIES, USER, wires
+from support.chat import answer_of
 from support.processes import GatewayProcess, LabProcess
 
 # refusals
@@ -173,7 +174,7 @@ def test_a_stream_that_breaks_raises(client: OpenAI, lab: LabProcess, wire: str,
         heard.extend(stream)
     choices = [choice for chunk in heard for choice in chunk.choices]
     assert not [choice.finish_reason for choice in choices if choice.finish_reason]
-    assert len(lab.journal()) == 1
+    assert 1 <= len(lab.journal()) <= 2  # given again once where that may help; it broke again
 
 
 def test_what_arrived_before_a_break_is_delivered(client: OpenAI, lab: LabProcess) -> None:
@@ -186,6 +187,19 @@ def test_what_arrived_before_a_break_is_delivered(client: OpenAI, lab: LabProces
     assert "".join(heard) == "\u2713 gpt-4.1"
     assert error.value.code
     assert error.value.type == "upstream_error"
+
+
+@wires
+def test_a_break_that_is_mended_is_not_noticed(client: OpenAI, lab: LabProcess, wire: str) -> None:
+    """G3: the second attempt says the same and goes on: the SDK reads one whole answer with one id."""
+    lab.fail(wire, cut_after_chunks=2, how="reset", chunk_delay=0.02, times=1)
+    model, target = FAMILIES[wire]
+    heard = list(client.chat.completions.create(model=model, messages=USER, stream=True))
+    text = "".join(choice.delta.content or "" for chunk in heard for choice in chunk.choices)
+    assert text == answer_of(target.partition("/")[2], "hello sdk")
+    assert [choice.finish_reason for chunk in heard for choice in chunk.choices if choice.finish_reason] == ["stop"]
+    assert len({chunk.id for chunk in heard}) == 1
+    assert len(lab.journal()) == 2
 
 
 def test_a_break_meets_the_asynchronous_client(gateway: GatewayProcess, lab: LabProcess) -> None:
@@ -202,7 +216,7 @@ def test_a_break_meets_the_asynchronous_client(gateway: GatewayProcess, lab: Lab
                     await helper.get_final_completion()
 
     asyncio.run(scenario())
-    assert lab.providers() == ["openai", "openai"]
+    assert lab.providers() == ["openai"] * 4  # each given again once, which broke again
 
 
 @wires

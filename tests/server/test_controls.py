@@ -114,7 +114,10 @@ def test_labels_reach_the_record_and_not_the_provider() -> None:
         ("tags", ",".join("abcdefghijklmnopqrstuvwxyz")),
         ("session", "x" * 300),
         ("dedline-ms", "100"),
-        ("max-cost-usd", "1"),
+        ("max-cost-usd", "-1"),
+        ("max-cost-usd", "nan"),
+        ("max-latency-ms", "0"),
+        ("kind", "two words"),
         ("prefer", "cheap"),
     ],
 )

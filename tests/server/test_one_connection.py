@@ -62,7 +62,7 @@ def test_other_routes_in_between() -> None:
             answers = await in_turn(s, talk, health, stream, health, health, talk)
             assert [answer.status for answer in answers] == [200] * 6
             assert [finished(answers[n]) for n in (0, 2, 5)] == [True] * 3
-            assert answers[1].json()["status"] == "ok"
+            assert answers[1].json()["status"] == "healthy"
 
     run(scenario)
 

@@ -189,19 +189,19 @@ def test_many_reloads_under_load_fail_nobody(tmp_path: Path) -> None:
 
 
 def test_health_tells_who_is_down() -> None:
-    """D4: the health routes show an open breaker and what still serves; 503 only when every model is down."""
+    """D4: the health routes show an open breaker and what still serves; 503 only when every model is unhealthy."""
 
     async def scenario() -> None:
         models = {"m": ["openai/gpt-4.1", "twin/gpt-4.1"], "n": ["openai/gpt-4.1"]}
         async with stack(models, defaults=BREAKER) as s:
-            assert (await call(s.port, "/health", method="GET")).json()["status"] == "ok"
+            assert (await call(s.port, "/health", method="GET")).json()["status"] == "healthy"
             await open_breaker(s)
             answer = await call(s.port, "/v1/health", method="GET")
             body = answer.json()
             assert (answer.status, body["status"]) == (200, "degraded")
             shown = body["models"]
             assert isinstance(shown, dict)
-            assert (shown["m"]["status"], shown["n"]["status"]) == ("degraded", "down")
+            assert (shown["m"]["status"], shown["n"]["status"]) == ("degraded", "unhealthy")
             assert shown["m"]["targets"]["openai/gpt-4.1"]["breaker"] == "open"
             assert 0 < shown["m"]["targets"]["openai/gpt-4.1"]["retry_after_s"] <= 60
             s.lab.openai.fail(Fault(status=401, key="twin"))

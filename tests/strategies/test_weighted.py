@@ -13,6 +13,7 @@ from standfast.canon.ask import Ask
 from standfast.policy.fleet import Fleet
 from standfast.strategies.weighted import STRATEGY
 from support.exchanges import START, target
+from support.fleets import group, opened
 
 ROUNDS = 20_000
 
@@ -85,3 +86,29 @@ def test_only_the_proportion_counts(weights: list[float], factor: float, seed: i
     """1 and 2 are the same as 500 and 1000, draw for draw."""
     scaled = [weight * factor for weight in weights]
     assert orders(weights, seed, rounds=3) == orders(scaled, seed, rounds=3)
+
+
+def test_among_many_the_first_place_falls_in_proportion_too() -> None:
+    """40 targets, every second one three times as heavy, some without weight: shares as with few."""
+    weights = [[1.0, 3.0, 0.0][n % 3] for n in range(40)]
+    targets, fleet = group(weights)
+    rng = random.Random(1)
+    firsts = Counter(targets.index(STRATEGY.rank(targets, Ask("m"), fleet, rng, START)[0]) for _ in range(ROUNDS))
+    for n, weight in enumerate(weights):
+        assert near(firsts[n], weight / sum(weights))
+
+
+def test_among_many_an_open_breaker_is_drawn_again() -> None:
+    """One of 20 is down: it is first only where four draws in a row hit it."""
+    targets, fleet = group([1.0] * 20)
+    opened(fleet, targets[7])
+    rng = random.Random(1)
+    firsts = Counter(targets.index(STRATEGY.rank(targets, Ask("m"), fleet, rng, START)[0]) for _ in range(4000))
+    assert firsts[7] <= 2
+
+
+def test_the_explanation_gives_the_shares() -> None:
+    """The score is the share of the requests, the heaviest first."""
+    targets, fleet = group([1.0, 3.0, 0.0])
+    rows = STRATEGY.explain(targets, Ask("m"), fleet, START)
+    assert [(row.target, row.score) for row in rows] == [("p1/m", 0.75), ("p0/m", 0.25), ("p2/m", 0.0)]

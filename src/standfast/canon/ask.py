@@ -25,6 +25,11 @@ class Ask(msgspec.Struct, frozen=True):
         fallback: other models may answer; False keeps to the model that was asked first.
         caller: name of the client key, empty when the door is open.
         tags: free labels for the books.
+        kind: chat, code, analysis ...; empty if nobody said and nobody looked.
+        max_cost: the most that the answer may be expected to cost, US dollars; None for no limit.
+        max_latency: the most that the first token (of a whole reply: the reply) may be expected to take, seconds.
+        needs: words of `canon.facts.ABILITIES` without which the request makes no sense.
+        prefer: `cost`, `speed` or `quality`; empty for a balance.
     """
 
     model: str
@@ -40,3 +45,8 @@ class Ask(msgspec.Struct, frozen=True):
     fallback: bool = True
     caller: str = ""
     tags: tuple[str, ...] = ()
+    kind: str = ""
+    max_cost: float | None = None
+    max_latency: float | None = None
+    needs: frozenset[str] = frozenset()
+    prefer: str = ""

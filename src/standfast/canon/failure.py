@@ -42,6 +42,7 @@ class FailureKind(StrEnum):
     PAYLOAD_TOO_LARGE = "payload_too_large"
     EMPTY_REPLY = "empty_reply"
     INVALID_REPLY = "invalid_reply"
+    REJECTED_REPLY = "rejected_reply"
     CLIENT_CANCELLED = "client_cancelled"
     DEADLINE_PASSED = "deadline_passed"
 
@@ -232,6 +233,13 @@ MEANING: Mapping[FailureKind, Meaning] = MappingProxyType(
             502,
             "Retry the request; the provider's answer could not be used.",
             trips=True,
+        ),
+        _K.REJECTED_REPLY: _row(
+            _B.DEPLOYMENT,
+            _S.QUICK,
+            "dm",
+            502,
+            "Loosen the request's own `validate`, or name a model whose answers keep it.",
         ),
         _K.CLIENT_CANCELLED: _row(_B.NOBODY, _S.NEVER, "", 499, "The client closed the connection."),
         _K.DEADLINE_PASSED: _row(

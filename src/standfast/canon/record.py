@@ -29,6 +29,8 @@ class RequestRecord(msgspec.Struct, frozen=True):
             total minus this is the gateway's own overhead.
         usage: tokens reported by the attempt that answered.
         session, tags, priority: as the client gave them.
+        source: where the answer came from: empty for an upstream (or an error), `cache`, `stale` (kept, in place of an
+            error), `fallback` (the configured message).
     """
 
     id: str
@@ -49,6 +51,7 @@ class RequestRecord(msgspec.Struct, frozen=True):
     session: str = ""
     tags: tuple[str, ...] = ()
     priority: int = 3
+    source: str = ""
 
 
 class Change(msgspec.Struct, frozen=True):

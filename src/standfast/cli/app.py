@@ -47,10 +47,22 @@ COMMANDS = (
         'standfast ask "What is a circuit breaker?" --model gpt-4.1',
     ),
     Command(
+        "explain",
+        "standfast.cli.explain:explain",
+        "Tell where a request would go and why, without sending it.",
+        'standfast explain "Write a Python function" --model auto --priority 4 --prefer cost',
+    ),
+    Command(
         "check",
         "standfast.cli.check:check",
         "Ask every target's provider whether it answers (1 if one does not).",
         "standfast check --config standfast.yaml --json",
+    ),
+    Command(
+        "simulate",
+        "standfast.cli.simulate:simulate",
+        "Rehearse a configuration in virtual time (1 if a requirement is not met).",
+        "standfast simulate standfast.yaml primary-dead-30m --require 'availability>=99.95'",
     ),
 )
 

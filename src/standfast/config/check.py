@@ -14,6 +14,10 @@ from dataclasses import dataclass, replace
 
 from pydantic import ValidationError
 
+from standfast.config.answers import check_answers
+from standfast.config.facts import check_facts
+from standfast.config.health import check_health, with_health
+from standfast.config.hedging import check_hedging
 from standfast.config.interpolation import join
 from standfast.config.later import take_later
 from standfast.config.providers import check_providers
@@ -49,14 +53,16 @@ def check(data: object, *, hidden: Collection[str] = (), known: Sequence[Problem
         config = _validate(content, problems)
         for found in (check_keys(content), check_providers(content), check_models(content), check_defaults(content)):
             _add(problems, found)
+        _add(problems, check_health(content))
+        _add(problems, list(check_facts(content)))
     except RecursionError:
         return Verdict([*known, Problem("(file)", "is nested too deeply")], None)
     if config is not None and not problems:
-        problems += _infinite(config.model_dump(), "")
+        problems += _infinite(config.model_dump(), "") or [*check_answers(config, content), *check_hedging(config)]
     if problems or config is None:
         redactor = Redactor((*hidden, *_secrets(content)))
         return Verdict([_masked(problem, redactor) for problem in problems], None)
-    return Verdict([], _with_retries(config))
+    return Verdict([], with_health(_with_retries(config)))
 
 
 def _validate(content: dict[str, object], problems: list[Problem]) -> Config | None:

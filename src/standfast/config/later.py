@@ -5,20 +5,13 @@ from collections.abc import Mapping
 from standfast.config.interpolation import join
 from standfast.errors import Problem
 
-_ON_BREAK = ("replay", "resume")
+_ON_BREAK = ("resume",)
 _SECTIONS = {
-    "cache": "answers from a cache arrive",
     "stores": "stores arrive",
     "hooks": "configurable hooks arrive",
     "budgets": "budgets arrive",
-    "prices": "prices arrive",
 }
 _MODEL = {
-    "validate": "validation of answers arrives",
-    "cache": "answers from a cache arrive",
-    "fallback": "the fallback message arrives",
-    "hedge": "hedging arrives",
-    "health": "active health checks arrive",
     "max_cost_usd": "cost limits arrive",
 }
 _DEFAULTS = _MODEL
@@ -51,4 +44,4 @@ def _take_on_break(data: dict[str, object], path: str) -> list[Problem]:
     if not isinstance(value, str) or value not in _ON_BREAK:
         return []
     del data["on_break"]
-    return [Problem(join(path, "on_break"), f"{value!r} arrives in a later version; this one has: error")]
+    return [Problem(join(path, "on_break"), f"{value!r} arrives in a later version; this one has: replay, error")]

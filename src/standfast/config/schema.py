@@ -10,20 +10,29 @@ over `defaults.retry` already (`config.check`), timeouts are laid over each othe
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import Field, JsonValue, SecretStr, model_validator
+from pydantic import ConfigDict, Field, JsonValue, SecretStr, model_validator
 
 from standfast.canon.settings import Seconds, Settings
+from standfast.config.facts import FactSettings
 from standfast.http1.settings import ServerLimits, UpstreamLimits
 from standfast.policy.breaker import BreakerSettings
+from standfast.policy.caching import CacheSettings
+from standfast.policy.fallback import FallbackSettings
+from standfast.policy.health_check import HealthSettings
+from standfast.policy.hedge import HedgeSettings
+from standfast.policy.line import QueueSettings
 from standfast.policy.retry import RetrySettings
 from standfast.policy.timeouts import TimeoutOverrides, TimeoutSettings
+from standfast.policy.validation import ValidateSettings
 from standfast.providers.base import ProviderSettings
+from standfast.stores.base import AnswerStoreSettings
 
 NO_KEY = "none"
 """What stands under a provider's `keys` when its server wants none."""
 
-OnBreak = Literal["error"]
-"""What happens to an answer that breaks after its first content; this version reports it."""
+OnBreak = Literal["replay", "error"]
+"""What happens to an answer that breaks after its first content: it is given again where that is possible without
+lying (`policy.mend`), or it is reported."""
 
 
 class ServerSettings(Settings):
@@ -67,13 +76,17 @@ class TargetSettings(Settings):
         tier: 1 is tried first; None leaves it to the strategy.
         params: request fields that this target sets, in its own wire format's names.
         timeouts: what differs from the model's.
+        validation: what its answers must be like; what is absent is as in the model's.
     """
+
+    model_config = ConfigDict(serialize_by_alias=True)
 
     target: Annotated[str, Field(pattern=r"^[^/\s]+/\S+$")]
     weight: Annotated[float, Field(gt=0)] = 1.0
     tier: Annotated[int, Field(ge=1)] | None = None
     params: Mapping[str, JsonValue] = {}
     timeouts: TimeoutOverrides = TimeoutOverrides()
+    validation: ValidateSettings | None = Field(default=None, alias="validate")
 
     @model_validator(mode="before")
     @classmethod
@@ -99,16 +112,28 @@ class ModelSettings(Settings):
         strategy: how to choose among them; None for the default.
         timeouts: what differs from the defaults.
         retry: how hard to try; None for the defaults.
+        health: how its targets are watched; what is absent is as in the defaults.
         on_break: None for the default.
+        hedge: when a second attempt is sent beside a slow one; None for the default.
         reply_model: what the answer's `model` field names: who served (untouched), or what the client requested.
+        validation: what its answers must be like; what is absent is as in the defaults.
+        cache: how long its answers are kept; what is absent is as in the defaults, and not at all if they say nothing.
+        fallback: what is said when nobody can answer; None for the default.
     """
+
+    model_config = ConfigDict(serialize_by_alias=True)
 
     targets: tuple[TargetSettings, ...]
     strategy: str | None = None
     timeouts: TimeoutOverrides = TimeoutOverrides()
     retry: RetrySettings | None = None
+    health: HealthSettings | None = None
     on_break: OnBreak | None = None
+    hedge: HedgeSettings | None = None
     reply_model: Literal["served", "requested"] = "served"
+    validation: ValidateSettings | None = Field(default=None, alias="validate")
+    cache: CacheSettings | None = None
+    fallback: FallbackSettings | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -117,13 +142,32 @@ class ModelSettings(Settings):
 
 
 class Defaults(Settings):
-    """What holds where nothing else is written."""
+    """What holds where nothing else is written.
+
+    Attributes:
+        health: how deployments are watched, and from when on they count as ill.
+        queue: how requests wait for a slot when every target is busy.
+        on_break: what becomes of an answer that breaks off: `replay` asks again, and goes on where the new text equals
+            what the client has; `error` reports it.
+        hedge: when a second attempt is sent beside a slow one; None for never.
+        validation: what answers must be like; None for anything.
+        cache: how long answers are kept; None for not at all.
+        fallback: what is said when nobody can answer; None for an error.
+    """
+
+    model_config = ConfigDict(serialize_by_alias=True)
 
     timeouts: TimeoutSettings = TimeoutSettings()
     retry: RetrySettings = RetrySettings()
     breaker: BreakerSettings = BreakerSettings()
-    on_break: OnBreak = "error"
+    health: HealthSettings = HealthSettings()
+    queue: QueueSettings = QueueSettings()
+    on_break: OnBreak = "replay"
+    hedge: HedgeSettings | None = None
     strategy: str = "priority"
+    validation: ValidateSettings | None = Field(default=None, alias="validate")
+    cache: CacheSettings | None = None
+    fallback: FallbackSettings | None = None
 
 
 class LogSettings(Settings):
@@ -139,7 +183,13 @@ class LogSettings(Settings):
 
 
 class Config(Settings):
-    """Everything that a configuration file says."""
+    """Everything that a configuration file says.
+
+    Attributes:
+        facts: what is true of models, by `provider/upstream-model` (`*` stands for anything; entries are laid over each
+            other in the order written), whatever is known of them otherwise. Used by the strategies `cheapest` and
+            `smart`, by the model `auto` and for `max-cost-usd`.
+    """
 
     server: ServerSettings = ServerSettings()
     keys: tuple[ClientKey, ...] = ()
@@ -147,3 +197,5 @@ class Config(Settings):
     models: Mapping[str, ModelSettings] = {}
     defaults: Defaults = Defaults()
     log: LogSettings = LogSettings()
+    cache: AnswerStoreSettings = AnswerStoreSettings()
+    facts: Mapping[str, FactSettings] = {}

@@ -68,15 +68,19 @@ def _suggestion(details: ErrorDetails, schema: type[BaseModel]) -> str:
     found: object = schema
     for step in parents:
         found = _inside(found, step)
-    known = found.model_fields if isinstance(found, type) and issubclass(found, BaseModel) else ()
+    known = _names(found) if isinstance(found, type) and issubclass(found, BaseModel) else ()
     return plugins.nearest(str(name), known)
+
+
+def _names(model: type[BaseModel]) -> dict[str, object]:
+    """Annotations by the names that are written in a file."""
+    return {field.alias or name: field.annotation for name, field in model.model_fields.items()}
 
 
 def _inside(annotation: object, step: int | str) -> object:
     """The type of what stands at `step` inside a value of type `annotation`; None if that is unknown."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        field = annotation.model_fields.get(str(step))
-        return _plain(field.annotation) if field else None
+        return _plain(_names(annotation).get(str(step)))
     arguments = typing.get_args(annotation)
     if not arguments:
         return None
@@ -99,6 +103,7 @@ _SENTENCES: Mapping[str, str] = {
     "less_than_equal": "must be at most {le}",
     "literal_error": "must be one of {expected}",
     "string_too_short": "must not be empty",
+    "string_too_long": "must have at most {max_length} characters",
     "finite_number": "must be a finite number",
     "int_from_float": "expected a whole number",
 }

@@ -1,6 +1,5 @@
 """From a configuration to what serves requests: routes, outlets, fleet. Made whole, then swapped in at once."""
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -8,19 +7,29 @@ from urllib.parse import urlsplit
 
 from standfast import plugins
 from standfast.canon.deployment import Deployment, Operation
-from standfast.config.schema import Config, ModelSettings
+from standfast.config.routes import (
+    AUTO,
+    auto_of,
+    fleet_of,
+    needs_facts,
+    provider_of,
+    routes_of,
+    secrets_of,
+    strategy_of,
+    target_of,
+)
+from standfast.config.schema import Config
 from standfast.engine.outlet import Outlet
 from standfast.engine.reply_headers import JSON_HEADERS, STREAM_HEADERS, deployment_headers
+from standfast.engine.terms import Terms, terms_of
 from standfast.errors import UnknownModel
 from standfast.formats.base import Format
 from standfast.http1.base import Origin
 from standfast.http1.client_request import RequestHead
 from standfast.http1.egress import read_proxy
-from standfast.policy.fleet import Fleet, KeyPool
-from standfast.policy.route import Route, Target
-from standfast.policy.strategy import Strategy
-from standfast.policy.timeouts import TimeoutOverrides, thinks
-from standfast.providers.base import Provider, ProviderSettings
+from standfast.policy.fleet import Fleet
+from standfast.policy.route import Route
+from standfast.providers.base import ProviderSettings
 
 DIRECT_LIMIT = 256
 """How many `provider/model` names that are not configured a snapshot keeps; then it makes room for a fresh one."""
@@ -38,16 +47,20 @@ class Snapshot:
         routes: by the name that clients use.
         outlets: by deployment.
         fleet: states and permits.
+        terms: what holds for the answers of models that say so (`engine.terms`); empty if none does.
+        informed: targets know the facts of their models.
     """
 
     config: Config
     routes: Mapping[str, Route]
     outlets: dict[Deployment, Outlet]
     fleet: Fleet
+    terms: Mapping[str, Terms] = field(default_factory=dict)
+    informed: bool = False
     _direct: dict[str, Route] = field(default_factory=dict)
 
     def route(self, model: str) -> Route:
-        """The route of a configured name, or of `provider/model` named directly.
+        """The route of a configured name, of `auto`, or of `provider/model` named directly.
 
         Raises:
             UnknownModel: there is none; the message lists the configured names and the nearest.
@@ -55,6 +68,8 @@ class Snapshot:
         route = self.routes.get(model) or self._direct.get(model)
         if route is not None:
             return route
+        if model == AUTO:
+            return self._add_auto()
         provider, _, upstream = model.partition("/")
         settings = self.config.providers.get(provider)
         if settings is None or not upstream or len(model) > NAME_LIMIT:
@@ -62,46 +77,58 @@ class Snapshot:
         return self._add_direct(provider, upstream, settings)
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """What clients may name, besides `provider/model`."""
+        return tuple(dict.fromkeys((*self.routes, AUTO)))
+
+    @property
     def crowded(self) -> bool:
         """Clients have named so many models that are not configured that a fresh snapshot is due."""
         return len(self._direct) >= DIRECT_LIMIT
 
+    def _add_auto(self) -> Route:
+        route = auto_of(self.config, self.routes.values())
+        if route is None:
+            raise UnknownModel(f"There is no model {AUTO!r}: no configured target is known to chat.")
+        self.fleet.measure()
+        self._direct[AUTO] = route
+        return route
+
     def _add_direct(self, provider: str, upstream: str, settings: ProviderSettings) -> Route:
         defaults = self.config.defaults
-        target = _target(f"{provider}/{upstream}", self.config)
+        target = target_of(f"{provider}/{upstream}", self.config, informed=self.informed)
         if target.deployment not in self.outlets:
             self.outlets[target.deployment] = _outlet(target.deployment, settings)
             self.fleet.ensure(target.deployment, defaults.breaker)
-        route = Route(f"{provider}/{upstream}", (target,), _strategy("priority"), defaults.retry, target.timeouts.total)
+        route = Route(
+            f"{provider}/{upstream}",
+            (target,),
+            strategy_of("priority"),
+            defaults.retry,
+            target.timeouts.total,
+            hedge=defaults.hedge,
+            on_break=defaults.on_break,
+        )
         self._direct[route.model] = route
         return route
 
 
-def assemble(config: Config, previous: Snapshot | None = None) -> Snapshot:
+def assemble(config: Config, previous: Snapshot | None = None, *, informed: bool = False) -> Snapshot:
     """Everything that serves requests under `config`; what `previous` had learnt about the same things is kept.
+
+    Facts of the models are gathered if the configuration needs them, if `informed`, or if they were before.
 
     Raises:
         LookupError: a plug-in is missing; a checked configuration has none.
         ValueError: a header or key cannot be sent.
     """
-    routes = {name: _route(name, model, config) for name, model in config.models.items()}
-    deployments = {target.deployment: config.defaults.breaker for route in routes.values() for target in route.targets}
-    pools = [_pool(name, settings) for name, settings in config.providers.items()]
-    fleet = Fleet(deployments, pools, previous.fleet if previous is not None else None)
-    outlets = {deployment: _outlet(deployment, config.providers[deployment.provider]) for deployment in deployments}
-    return Snapshot(config, MappingProxyType(routes), outlets, fleet)
-
-
-def provider_of(name: str, settings: ProviderSettings) -> Provider:
-    """The plug-in of a provider entry."""
-    provider: Provider = plugins.load("providers", settings.type or name).PROVIDER
-    return provider
-
-
-def secrets_of(settings: ProviderSettings) -> tuple[str, ...]:
-    """The entry's keys in order; a server without keys has the one empty key."""
-    keys = tuple(key.get_secret_value() for key in settings.keys)
-    return tuple("" if key == "none" else key for key in keys) or ("",)
+    informed = informed or needs_facts(config) or (previous is not None and previous.informed)
+    routes = routes_of(config, informed=informed)
+    fleet = fleet_of(config, routes.values(), previous.fleet if previous is not None else None)
+    outlets = {
+        deployment: _outlet(deployment, config.providers[deployment.provider]) for deployment in fleet.deployments()
+    }
+    return Snapshot(config, MappingProxyType(routes), outlets, fleet, terms_of(config), informed)
 
 
 def secrets_in(config: Config) -> list[str]:
@@ -116,65 +143,9 @@ def secrets_in(config: Config) -> list[str]:
     return secrets
 
 
-def _route(name: str, model: ModelSettings, config: Config) -> Route:
-    strategy = _strategy(model.strategy or config.defaults.strategy)
-    explicit = any(line.tier is not None for line in model.targets)
-    targets = []
-    for position, line in enumerate(model.targets, start=1):
-        tier = line.tier if line.tier is not None else 1
-        if strategy.tiered and not explicit:
-            tier = position
-        overrides = (model.timeouts, line.timeouts)
-        targets.append(
-            _target(line.target, config, tier=tier, weight=line.weight, params=line.params, overrides=overrides)
-        )
-    retry = model.retry or config.defaults.retry
-    total = max(config.defaults.timeouts.total, *(target.timeouts.total for target in targets))
-    return Route(name, tuple(targets), strategy, retry, total, rename=model.reply_model == "requested")
-
-
-def _target(
-    text: str,
-    config: Config,
-    *,
-    tier: int = 1,
-    weight: float = 1.0,
-    params: Mapping[str, object] | None = None,
-    overrides: tuple[TimeoutOverrides | None, ...] = (),
-) -> Target:
-    name, _, upstream = text.partition("/")
-    settings = config.providers[name]
-    provider = provider_of(name, settings)
-    timeouts = config.defaults.timeouts
-    for override in overrides:
-        if override is not None:
-            timeouts = override.over(timeouts)
-    base_url = (settings.base_url or provider.base_url).rstrip("/")
-    return Target(
-        deployment=Deployment(name, upstream, base_url, settings.region),
-        tier=tier,
-        weight=weight,
-        params=dict(params or {}),
-        timeouts=timeouts,
-        operations=frozenset(provider.formats),
-        reasoning=thinks(upstream),
-    )
-
-
-def _strategy(name: str) -> Strategy:
-    strategy: Strategy = plugins.load("strategies", name).STRATEGY
-    return strategy
-
-
 def _format(name: str) -> Format:
     form: Format = plugins.load("formats", name).FORMAT
     return form
-
-
-def _pool(name: str, settings: ProviderSettings) -> KeyPool:
-    identities = tuple(hashlib.sha256(key.encode()).hexdigest()[:16] for key in secrets_of(settings))
-    limits = settings.limits
-    return KeyPool(name, identities, limits.rpm, limits.tpm, limits.concurrency)
 
 
 def origin_of(base_url: str, ca_file: str = "") -> Origin:

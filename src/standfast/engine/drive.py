@@ -1,113 +1,80 @@
-"""Performs one Exchange: does what its steps say, and tells it what came of it."""
+"""Performs one Exchange: does what its steps say, and tells it what came of it.
 
+Most requests have one attempt under way at a time, and `_call` is it. A hedge is sent beside it: its call stands in
+`_rivals`, with a lane of the watch for its own deadlines, until one of both has content; then the winner is `_call`.
+"""
+
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from standfast.canon.chat import ChatRequest
 from standfast.canon.failure import Failure, FailureKind
 from standfast.canon.instants import NEVER, Monotonic
-from standfast.canon.record import RequestRecord
 from standfast.canon.usage import Usage
 from standfast.engine.call import Call
+from standfast.engine.delivery import Delivery
 from standfast.engine.inquiry import Inquiry
+from standfast.engine.lifeline import Lifeline
 from standfast.engine.refusal import refusal_error
-from standfast.engine.rename import Renamer
-from standfast.engine.reply_headers import JSON_HEADERS, STREAM_HEADERS, attempt_headers, error_headers, trace_header
+from standfast.engine.repeat import RepeatCall
 from standfast.engine.services import Services
+from standfast.engine.watch import Lane
 from standfast.errors import Draining, StandfastError
 from standfast.formats.base import Format
 from standfast.http1.base import Downstream
 from standfast.policy.exchange import Exchange
+from standfast.policy.fleet import Permit
 from standfast.policy.route import Target
-from standfast.policy.steps import Commit, Finish, Refuse, Send, Sleep, Step
+from standfast.policy.steps import (
+    Abandon,
+    Commit,
+    Finish,
+    Freed,
+    Purpose,
+    Queue,
+    Refuse,
+    Remind,
+    Send,
+    Shed,
+    Sleep,
+    Step,
+)
 
 if TYPE_CHECKING:  # the snapshot is the configuration at work; it starts drives through the gateway
     from standfast.engine.assemble import Snapshot
 
-HEARTBEAT = b": ping\n\n"
 
-
-class Drive:
-    """One request under way. It is the `Responder` of its downstream.
-
-    Attributes:
-        id: the request's id.
-        out: the client's side.
-        stream: the client wants server-sent events.
-        deadline: instant after which nobody waits for the answer.
-        due, beat_at: when the watch is to call `expired`.
-        touched: content came since the watch looked last; `due` is then moved to `gap` seconds later, `end` at most.
-        served: the target that answers; None before the first content.
-        error: what the client was told, None for success.
-    """
+class Drive(Delivery):
+    """One request under way. It is the `Responder` of its downstream, and the holder of its ticket in the line."""
 
     __slots__ = (
-        "_body",
         "_call",
         "_canonical",
-        "_first",
-        "_napped",
         "_napping_since",
-        "_opened",
-        "_over",
         "_paused",
-        "_received",
-        "_renamer",
-        "_seen",
-        "_snapshot",
+        "_rivals",
         "_unsendable",
-        "beat_at",
-        "deadline",
-        "due",
-        "end",
-        "error",
-        "exchange",
-        "gap",
-        "id",
-        "inquiry",
-        "out",
-        "served",
-        "services",
-        "stream",
-        "touched",
     )
 
     def __init__(
         self, services: Services, snapshot: "Snapshot", inquiry: Inquiry, exchange: Exchange, out: Downstream
     ) -> None:
-        self.services = services
-        self.inquiry = inquiry
-        self.exchange = exchange
-        self.out = out
-        self.id = services.request_id()
-        self.stream = exchange.ask.stream
-        self.deadline = exchange.ask.deadline
-        self.due: float = NEVER
-        self.beat_at: float = NEVER
-        self.gap = 0.0
-        self.end: float = NEVER
-        self.touched = False
-        self.served: Target | None = None
-        self.error: StandfastError | None = None
-        self._snapshot = snapshot
-        self._received = services.clock.wall()
-        self._call: Call | None = None
+        super().__init__(services, snapshot, inquiry, exchange, out)
+        self._call: Lifeline | None = None
+        self._rivals: Sequence[Lifeline] = ()
         self._canonical: ChatRequest | None = None
         self._unsendable: StandfastError | None = None
-        self._body = b""
-        self._first: Monotonic | None = None
-        self._napped = 0.0
         self._napping_since: Monotonic | None = None
-        self._seen: float = 0.0
-        self._renamer = Renamer(exchange.ask.model) if exchange.route.rename else None
-        self._opened = False
         self._paused = False
-        self._over = False
 
     def start(self) -> None:
         """Set off. The answer goes through `out`, now or later."""
         services = self.services
-        services.watch.enter(self)
         now = self.exchange.ask.arrived
+        if self.reserve is not None and (kept := self.reserve.at_once(now)) is not None:
+            self.serve(kept)
+            return
+        services.watch.enter(self)
         if self.stream and services.heartbeat > 0:
             self.beat_at = now + services.heartbeat
         self._perform(self.exchange.open(now), now)
@@ -118,74 +85,93 @@ class Drive:
         """The client closed first: close the upstream now."""
         if not self._over:
             now = self.services.clock.now()
-            if self._call is not None:
-                self._call.stop()
+            for call in self._calls():
+                call.stop()
             self._perform(self.exchange.cancel(now), now)
 
     def pause(self) -> None:
         """The client reads too slowly."""
         self._paused = True
-        if self._call is not None:
-            self._call.pause()
+        for call in self._calls():
+            call.pause()
 
     def resume(self) -> None:
         """The client caught up."""
         self._paused = False
-        if self._call is not None:
-            self._call.resume()
+        for call in self._calls():
+            call.resume()
 
     # what the gateway tells
 
     def cut_off(self) -> None:
         """The drain time is over: end with an explicit error."""
-        if self._call is not None:
-            self._call.stop()
+        for call in self._calls():
+            call.stop()
         if not self._over:
             self.exchange.cancel(self.services.clock.now())
-            self._deliver_error(Draining("The gateway is shutting down and could not wait longer."))
+            self.deliver_error(Draining("The gateway is shutting down and could not wait longer."))
 
     # what the watch tells
 
     def expired(self, now: Monotonic) -> None:
         """Something is due: the end of a nap, a deadline of the attempt, a heartbeat."""
         if self.beat_at <= now and not self._over:
-            self._beat(now)
+            self.beat(now)
         if self.due > now:
             return
         if self._call is not None:
             self._call.expired(now)
-        elif self._napping_since is not None:
+        else:
+            self.called(now)
+
+    def called(self, now: Monotonic) -> None:
+        """A nap is over, or it is this request's turn in the line."""
+        if self._napping_since is not None:
             self.due = NEVER
             self._napped += now - self._napping_since
             self._napping_since = None
             self._perform(self.exchange.woke(now), now)
 
-    def _beat(self, now: Monotonic) -> None:
-        """If nothing has been said for a while, say something: idle proxies must not cut the stream."""
-        if not self._opened:
-            self._opened = True
-            headers = STREAM_HEADERS + attempt_headers(self.id, len(self.exchange.attempts) + 1, fallback=False)
-            self.out.begin(200, headers)
-            self.out.write(HEARTBEAT)
-        elif self.due == self._seen:  # content moves it
-            self.out.write(HEARTBEAT)
-        self._seen = self.due
-        self.beat_at = now + self.services.heartbeat
+    def shed(self, now: Monotonic) -> None:
+        """The line has no room for this request any more."""
+        self._napping_since = None
+        self._perform(self.exchange.shed(now), now)
+
+    def reminded(self, now: Monotonic) -> None:
+        """The attempt under way turned out to be slow."""
+        self._forget_reminder()
+        if not self._over:
+            self._perform(self.exchange.reminded(now), now)
 
     # what the call tells
 
-    def first_content(self, call: Call) -> None:
-        """Content of a stream has come: this attempt gives the answer."""
-        self._first = now = self.services.clock.now()
-        self._perform(self.exchange.first_content(call.permit, now), now)
+    def first_content(self, call: Lifeline, seen: Monotonic | None = None) -> None:
+        """Content of a stream has come: this attempt gives the answer. `seen` is when, if it was held back."""
+        now = self.services.clock.now()
+        if self._first is None:
+            self._first = now
+        self._perform(self.exchange.first_content(call.permit, now if seen is None else seen), now)
 
-    def completed(self, call: Call, usage: Usage | None) -> None:
+    def caught_up(self, call: Lifeline) -> None:
+        """A repetition has said all that the client has, and goes on."""
+        now = self.services.clock.now()
+        self._perform(self.exchange.caught_up(call.permit, now), now)
+
+    def diverged(self, call: Lifeline) -> None:
+        """A repetition says something else than the client has."""
+        now = self.services.clock.now()
+        self._drop(call)
+        self._perform(self.exchange.diverged(call.permit, now), now)
+        self._freed(call, now)
+
+    def completed(self, call: Lifeline, usage: Usage | None) -> None:
         """The stream is whole."""
         now = self.services.clock.now()
         self._call = None
         self._perform(self.exchange.completed(call.permit, usage, now), now)
+        self._freed(call, now)
 
-    def linger(self, call: Call) -> None:
+    def linger(self, call: Lifeline) -> None:
         """The answer is complete, the upstream's message is not: the call is watched a little longer."""
         self.beat_at = NEVER
         self._call = call
@@ -196,28 +182,29 @@ class Drive:
         self._call = None
         self.services.watch.leave(self)
 
-    def whole(self, call: Call, body: bytes, usage: Usage | None) -> None:
+    def whole(self, call: Lifeline, body: bytes, usage: Usage | None) -> None:
         """The whole reply is here, in the client's format: its first content and its end fall together."""
         now = self.services.clock.now()
         self._body = body if self._renamer is None else self._renamer.whole(body)
-        self._call = None
         self.served = call.target
-        self.exchange.first_content(call.permit, now)
+        steps = self.exchange.first_content(call.permit, now)
+        if self._rivals:
+            self._perform(steps, now)
+        self._call = None
         self._perform(self.exchange.completed(call.permit, usage, now), now)
+        self._freed(call, now)
 
-    def repeated(self, call: Call) -> None:
+    def repeated(self, call: Lifeline) -> None:
         """The wire sent the request a second time."""
         self.exchange.repeated(call.permit, self.services.clock.now())
 
-    def failed(self, call: Call, failure: Failure, usage: Usage | None) -> None:
+    def failed(self, call: Lifeline, failure: Failure, usage: Usage | None) -> None:
         """The attempt gave no (whole) answer."""
         now = self.services.clock.now()
-        self._call = None
-        self._perform(self.exchange.failed(call.permit, failure, now, usage), now)
-
-    def pass_on(self, events: bytes) -> None:
-        """Complete events of the stream, in the client's format."""
-        self.out.write(events if self._renamer is None else self._renamer.stream(events))
+        self._drop(call)
+        replayable = self._told is not None and self._first is not None and self.read_back()
+        self._perform(self.exchange.failed(call.permit, failure, now, usage, replayable=replayable), now)
+        self._freed(call, now)
 
     # performing
 
@@ -230,13 +217,33 @@ class Drive:
             if kind is Send:
                 self._send(step, now)  # type: ignore[arg-type]  # `kind is` does not narrow, isinstance costs more
             elif kind is Commit:
-                self._commit()
+                self._commit(step.permit)  # type: ignore[union-attr]  # as above
             elif kind is Finish:
-                self._finish()
-            elif kind is Sleep:
-                self._sleep(step, now)  # type: ignore[arg-type]  # as above
-            elif kind is Refuse:
-                self._refuse(step)  # type: ignore[arg-type]  # as above
+                self.finish()
+            else:
+                self._perform_rarer(step, now)
+
+    def _perform_rarer(self, step: Step, now: Monotonic) -> None:
+        match step:
+            case Sleep(until=until):
+                self._napping_since = now
+                self.due = until
+            case Refuse():
+                self._refuse(step, now)
+            case Abandon(permit=permit):
+                self._abandon(permit, now)
+            case Remind(at=at):
+                self._remind(at)
+            case Queue(ticket=ticket):
+                self._napping_since = now
+                ticket.holder = self
+                self.services.watch.wait(self._snapshot.fleet.line)
+            case Freed(deployment=deployment):
+                self.services.watch.freed(deployment, now)
+            case Shed(ticket=ticket):
+                holder = ticket.holder
+                if isinstance(holder, Drive):
+                    holder.shed(now)
 
     def _send(self, send: Send, now: Monotonic) -> None:
         target, operation = send.target, self.exchange.ask.operation
@@ -249,8 +256,17 @@ class Drive:
             failure = Failure(FailureKind.INVALID_REQUEST, error.message, code=error.code, sent=False)
             self._perform(self.exchange.unsendable(send.permit, failure, now), now)
             return
-        call = Call(self, send, outlet, upstream_format)
-        self._call = call
+        call: Call
+        if send.purpose is Purpose.REPLAY and self.heard is not None:
+            self._call = call = RepeatCall(self, send, outlet, upstream_format, self.heard)
+        elif send.purpose is Purpose.HEDGE and self._call is not None:
+            lane = Lane()
+            call = Call(self, lane, send, outlet, upstream_format)
+            lane.told = call.expired
+            self.services.watch.lanes.add(lane)
+            self._rivals = (*self._rivals, call)
+        else:
+            self._call = call = Call(self, self, send, outlet, upstream_format)
         if self._paused:
             call.pause()
         call.start(outlet.heads[operation, self.stream][send.permit.key].request(body), send)
@@ -263,87 +279,69 @@ class Drive:
             self._canonical = inquiry.format.parse_request(inquiry.envelope.body)
         return upstream_format.write_request(self._canonical, target.deployment.model, target.params)
 
-    def _sleep(self, sleep: Sleep, now: Monotonic) -> None:
-        self._napping_since = now
-        self.due = sleep.until
-
-    def _commit(self) -> None:
+    def _commit(self, permit: Permit) -> None:
         call = self._call
+        if self._rivals:
+            call = self._promote(permit)
         if call is None:
             return
         self.served = call.target
-        if self.stream and not self._opened:
-            self._opened = True
-            self.out.begin(200, call.outlet.stream_headers + self._own_headers(len(self.exchange.attempts) + 1))
-
-    def _finish(self) -> None:
-        self._over = True
         if self.stream:
-            self.out.end()
-        else:
-            outlet = self._snapshot.outlets[self.served.deployment]  # type: ignore[union-attr]  # committed before
-            self.out.reply(200, outlet.reply_headers + self._own_headers(len(self.exchange.attempts)), self._body)
-        self._conclude(200, "")
+            self.answering = call.target.name
+            self.open(call.outlet.stream_headers)
 
-    def _refuse(self, refuse: Refuse) -> None:
+    def _refuse(self, refuse: Refuse, now: Monotonic) -> None:
         failure = refuse.failure
         if failure is not None and failure.kind is FailureKind.CLIENT_CANCELLED:
             self._over = True
-            self._conclude(499, failure.kind.value)
+            self.conclude(499, failure.kind.value)
+            return
+        if self.reserve is not None and (kept := self.reserve.at_last(refuse, self.id, now)) is not None:
+            self.serve(kept)
             return
         error = refusal_error(refuse, self.exchange.ask.model)
         if self._unsendable is not None and failure is not None and failure.detail == self._unsendable.message:
             error = self._unsendable
-        self._deliver_error(error)
+        self.deliver_error(error)
 
-    def _deliver_error(self, error: StandfastError) -> None:
-        self._over = True
-        self.error = error
-        form = self.inquiry.format
-        if self._opened:
-            self.out.write(form.write_stream_error(error))
-            self.out.end()
-        else:
-            headers = JSON_HEADERS + self._own_headers(len(self.exchange.attempts)) + error_headers(error)
-            self.out.reply(error.status, headers, form.write_error(error))
-        self._conclude(error.status, error.code)
+    # several attempts
 
-    def _own_headers(self, attempts: int) -> bytes:
-        fallback = self.served is not None and self.served is not self.exchange.first_choice
-        headers = attempt_headers(self.id, attempts, fallback=fallback)
-        if self.inquiry.controls.trace:
-            answering = self._call.target.name if self._call is not None else ""
-            headers += trace_header(self.exchange.attempts, answering)
-        return headers
+    def _calls(self) -> list[Lifeline]:
+        return [*self._rivals] if self._call is None else [self._call, *self._rivals]
 
-    def _conclude(self, status: int, code: str) -> None:
-        services, ask, attempts = self.services, self.exchange.ask, self.exchange.attempts
-        services.watch.leave(self)
-        arrived = ask.arrived
-        upstream = self._napped
-        for attempt in attempts:
-            upstream += attempt.ended - attempt.started
-        total = services.clock.now() - arrived
-        served = self.served
-        services.bus.request_ended(
-            RequestRecord(
-                self.id,
-                self._received,
-                ask.caller,
-                ask.model,
-                ask.operation,
-                self.stream,
-                status,
-                code,
-                "" if served is None else served.name,
-                served is not None and served is not self.exchange.first_choice,
-                tuple(attempts),
-                None if self._first is None else self._first - arrived,
-                total,
-                upstream,
-                attempts[-1].usage if attempts else None,
-                ask.session,
-                ask.tags,
-                ask.priority,
-            )
-        )
+    def _promote(self, permit: Permit) -> Lifeline | None:
+        """The attempt with this permit gives the answer; the others wait to be abandoned."""
+        calls = self._calls()
+        winner = next((call for call in calls if call.permit is permit), None)
+        self._rivals = tuple(call for call in calls if call is not winner)
+        self._call = winner
+        return winner
+
+    def _abandon(self, permit: Permit, now: Monotonic) -> None:
+        for call in self._calls():
+            if call.permit is permit:
+                self._drop(call)
+                call.stop()
+                self._freed(call, now)
+
+    def _drop(self, call: Lifeline) -> None:
+        """An attempt is over."""
+        if call is self._call:
+            self._call = None
+        if self._rivals:
+            left = tuple(rival for rival in self._rivals if rival is not call)
+            if self._call is None and left:
+                self._call, left = left[0], left[1:]
+            self._rivals = left
+
+    def _remind(self, at: Monotonic) -> None:
+        self._forget_reminder()
+        self._reminder = lane = Lane()
+        lane.due = at
+        lane.told = self.reminded
+        self.services.watch.lanes.add(lane)
+
+    def _freed(self, call: Lifeline, now: Monotonic) -> None:
+        watch = self.services.watch
+        if watch.lines:
+            watch.freed(call.target.deployment, now)

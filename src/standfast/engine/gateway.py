@@ -3,13 +3,12 @@
 The server is an embedder of this class like any other.
 """
 
-import asyncio
 import os
 import random
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Literal, Self
 
 import msgspec
 
@@ -19,15 +18,19 @@ from standfast.canon.deployment import Operation
 from standfast.canon.instants import Monotonic
 from standfast.clock import Clock, SystemClock
 from standfast.config.load import from_mapping, load
+from standfast.config.routes import AUTO
 from standfast.config.schema import Config
+from standfast.engine.answers import Answers
 from standfast.engine.assemble import Snapshot, assemble, secrets_in
 from standfast.engine.bus import Bus
+from standfast.engine.checks import Checks
 from standfast.engine.collector import Collector
+from standfast.engine.considering import BYTES_PER_TOKEN, Decision, consider, decide, explained
 from standfast.engine.drive import Drive
 from standfast.engine.inquiry import NO_CONTROLS, Controls, Inquiry
-from standfast.engine.probes import TargetReport, ping
 from standfast.engine.reply import Reply, read_reply, stream_texts
 from standfast.engine.services import Services
+from standfast.engine.target_report import TargetReport
 from standfast.engine.watch import Watch
 from standfast.errors import Untranslatable
 from standfast.formats.base import Format
@@ -35,14 +38,13 @@ from standfast.hooks.base import Hook
 from standfast.http1.base import Downstream
 from standfast.http1.client import UpstreamClient
 from standfast.policy.exchange import Exchange
+from standfast.policy.health_check import Evidence
 from standfast.policy.retry import RetryBudget
 from standfast.policy.route import Route
 from standfast.redact import Redactor
 
-CHECK_TIMEOUT = 10.0
-BYTES_PER_TOKEN = 4  # the rule of thumb for English text; corrected by the reported usage afterwards
-
 Message = Mapping[str, object]
+CheckKind = Literal["ping", "generate"]
 
 
 class Gateway:
@@ -79,11 +81,13 @@ class Gateway:
             client=UpstreamClient(upstream, clock),
             budget=RetryBudget(retry.budget, retry.budget_floor),
             bus=Bus(hooks),
+            answers=Answers(config.cache, clock, upstream.reply_bytes),
             redactor=Redactor(secrets_in(config)),
             event_bytes=upstream.event_bytes,
             reply_bytes=upstream.reply_bytes,
             heartbeat=config.server.heartbeat,
         )
+        self.checking = Checks(self.services, lambda: self.snapshot)
         self._chat: Format = plugins.load("formats", "openai_chat").FORMAT
 
     @classmethod
@@ -98,6 +102,7 @@ class Gateway:
         return cls(load(Path(source), os.environ), hooks=hooks)
 
     async def __aenter__(self) -> Self:
+        self.checking.start()
         return self
 
     async def __aexit__(
@@ -107,9 +112,11 @@ class Gateway:
 
     async def close(self) -> None:
         """Cut off what is under way (with explicit errors), close all connections and hooks."""
+        await self.checking.stop()
         self.cut_off()
         self.services.watch.close()
         await self.services.client.close()
+        await self.services.answers.close()
         self.services.bus.close()
 
     # requests
@@ -152,12 +159,28 @@ class Gateway:
         finally:
             out.close()
 
+    def explain(
+        self, model: str, messages: Sequence[Message], *, controls: Controls = NO_CONTROLS, **params: object
+    ) -> Decision:
+        """Where a chat would go now and why: who was considered, who passed over, what each was worth. Sends nothing.
+
+        Raises:
+            InvalidRequest, UnknownModel: as `chat`.
+        """
+        envelope = self._chat.read(msgspec.json.encode({"model": model, "messages": messages, **params}))
+        inquiry = Inquiry(self._chat, Operation.CHAT, envelope, controls)
+        route = self.snapshot.routes.get(model) or self._unlisted(model)[1]
+        limited = controls.wishes is not None and controls.wishes.max_cost is not None
+        snapshot, route = self._informed(route.model) if limited else (self.snapshot, route)
+        return explained(inquiry, route, snapshot.fleet, self.services.clock.now())
+
     def submit(self, inquiry: Inquiry, out: Downstream) -> Drive:
         """Set a request off; its answer goes through `out`, now or later.
 
         Raises:
             UnknownModel: no such model; nothing was sent, `out` is untouched.
             Untranslatable: no target of the model offers the operation; the same.
+            InvalidRequest: nobody can answer within the cost that the request allows; the same.
         """
         snapshot, services = self.snapshot, self.services
         envelope, controls = inquiry.envelope, inquiry.controls
@@ -189,8 +212,12 @@ class Gateway:
             caller=inquiry.caller,
             tags=controls.tags,
         )
+        if route.curious or controls.wishes is not None or controls.trace:
+            snapshot, ask, route = self._considered(inquiry, snapshot, ask, route)
         exchange = Exchange(ask, route, snapshot.fleet, services.budget, services.rng)
         drive = Drive(services, snapshot, inquiry, exchange, out)
+        if snapshot.terms or controls.validate is not None:
+            drive.demands, drive.reserve = services.answers.prepare(inquiry, route.model, snapshot)
         drive.start()
         return drive
 
@@ -201,7 +228,23 @@ class Gateway:
         """
         if self.snapshot.crowded:
             self.snapshot = assemble(self.snapshot.config, self.snapshot)
+        return self._informed(model) if model == AUTO else (self.snapshot, self.snapshot.route(model))
+
+    def _informed(self, model: str) -> tuple[Snapshot, Route]:
+        """The same with facts of all models; they are gathered when the first request needs them, which takes 0.1 s."""
+        if not self.snapshot.informed:
+            self.snapshot = assemble(self.snapshot.config, self.snapshot, informed=True)
         return self.snapshot, self.snapshot.route(model)
+
+    def _considered(self, inquiry: Inquiry, snapshot: Snapshot, ask: Ask, route: Route) -> tuple[Snapshot, Ask, Route]:
+        """What the request wishes and is about, and what that leaves of its route; for the trace, why it goes there."""
+        wishes, now = inquiry.controls.wishes, ask.arrived
+        if wishes is not None and wishes.max_cost is not None and not snapshot.informed:
+            snapshot, route = self._informed(route.model)
+        ask, route, excluded = consider(inquiry, ask, route, snapshot.fleet, now)
+        if inquiry.controls.trace and (excluded or not route.strategy.tiered):  # else there is nothing to explain
+            inquiry.decision = decide(ask, route, snapshot.fleet, now, excluded)
+        return snapshot, ask, route
 
     def _submit_chat(self, body: Mapping[str, object], controls: Controls, out: Collector) -> Drive:
         envelope = self._chat.read(msgspec.json.encode(body))
@@ -221,6 +264,7 @@ class Gateway:
             LookupError, ValueError: it cannot be put to work; the old one stays.
         """
         self.snapshot = assemble(config, self.snapshot)
+        self.checking.wake()
         self.services.heartbeat = config.server.heartbeat
         self.services.redactor.learn(secrets_in(config))
 
@@ -252,31 +296,17 @@ class Gateway:
                 rows[target.deployment.name] = None if wait == float("inf") else wait
         return report
 
-    async def check(self) -> list[TargetReport]:
-        """Ping the provider of every configured target, all at once."""
-        return [report async for report in self.checks()]
+    def health(self) -> list[TargetReport]:
+        """How every configured target is, as far as it is known; asks nobody."""
+        return self.checking.reports()
 
-    async def checks(self) -> AsyncIterator[TargetReport]:
+    async def check(self, kind: CheckKind = "ping") -> list[TargetReport]:
+        """Check every configured target now, all at once: `ping` its provider, or `generate` a tiny answer, for money.
+
+        What is found counts for the targets' health.
+        """
+        return [report async for report in self.checks(kind)]
+
+    def checks(self, kind: CheckKind = "ping") -> AsyncIterator[TargetReport]:
         """The same, each report as soon as it is there."""
-        snapshot = self.snapshot
-        deployments = list(dict.fromkeys(t.deployment for route in snapshot.routes.values() for t in route.targets))
-        states = self.breaker_states()
-
-        async def one(position: int) -> TargetReport:
-            deployment = deployments[position]
-            settings = snapshot.config.providers[deployment.provider]
-            services = self.services
-            failure, seconds = await ping(services.client, services.clock, deployment, settings, CHECK_TIMEOUT)
-            detail = "" if failure is None else f"{failure.kind.value}: {failure.detail}".rstrip(": ")
-            return TargetReport(
-                deployment.name, failure is None, states[deployment.name], round(seconds * 1000, 1), detail
-            )
-
-        tasks = [asyncio.create_task(one(position)) for position in range(len(deployments))]
-        try:
-            for next_done in asyncio.as_completed(tasks):
-                yield await next_done
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+        return self.checking.ordered(Evidence(kind))

@@ -1,7 +1,10 @@
 """A request as it enters the engine: read on the outside, addressed, with its controls understood."""
 
+import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -9,15 +12,33 @@ from standfast.canon.ask import DEFAULT_PRIORITY, HIGHEST_PRIORITY, LOWEST_PRIOR
 from standfast.canon.deployment import Operation
 from standfast.errors import InvalidRequest
 from standfast.formats.base import Envelope, Format
+from standfast.policy.validation import ValidateSettings, asked_rules
+
+if TYPE_CHECKING:  # a decision is made about an inquiry
+    from standfast.engine.considering import Decision
 
 HEADER_PREFIX = "x-standfast-"
-_LATER = {
-    "max-cost-usd": "cost limits arrive with the ledger",
-    "prefer": "preferences arrive with the smart strategy",
-}
 MAX_DEADLINE_MS = 86_400_000
+MAX_COST_USD = 1_000_000.0
+PREFERENCES = ("cost", "speed", "quality")
 TEXT_LIMIT = 256
 TAG_LIMIT = 16
+
+
+class Wishes(msgspec.Struct, frozen=True):
+    """What a request wishes of the target that is to answer.
+
+    Attributes:
+        kind: chat, code, analysis ... or a word of one's own; empty to let the text decide.
+        max_cost: the most that the answer may be expected to cost, US dollars; None for no limit.
+        max_latency: the most that the first token (of a whole reply: the reply) should take, seconds; None for any.
+        prefer: `cost`, `speed` or `quality`; empty for a balance.
+    """
+
+    kind: str = ""
+    max_cost: float | None = None
+    max_latency: float | None = None
+    prefer: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +52,10 @@ class Controls:
         deadline: seconds that the client is ready to wait; None for the configured total.
         fallback: another model may answer.
         trace: tell the attempts in the reply's headers.
+        cache: empty to take part where the model keeps answers; `off`: neither give nor keep one; `refresh`: give none,
+            keep the new one.
+        validate: what the answer must be like, besides what the model's configuration asks; None for nothing more.
+        wishes: kind, limits and preference; None if it has none.
     """
 
     session: str = ""
@@ -39,38 +64,49 @@ class Controls:
     deadline: float | None = None
     fallback: bool = True
     trace: bool = False
+    cache: str = ""
+    validate: ValidateSettings | None = None
+    wishes: Wishes | None = None
 
 
 NO_CONTROLS = Controls()
 
 
 class Inquiry(msgspec.Struct):
-    """One request for the engine."""
+    """One request for the engine.
+
+    Attributes:
+        decision: why it goes where it goes; None unless its trace is to tell.
+    """
 
     format: Format
     operation: Operation
     envelope: Envelope
     controls: Controls = NO_CONTROLS
     caller: str = ""
+    decision: "Decision | None" = None
 
 
 def read_controls(values: Mapping[str, object]) -> Controls:
     """Understand `x-standfast-*` headers (prefix taken off) or the `standfast` object of the body.
 
     Raises:
-        InvalidRequest: an unknown control, or a value that it cannot have. A control that this version cannot honour is
-            refused too: a limit that is silently ignored would be worse.
+        InvalidRequest: an unknown control, or a value that it cannot have.
     """
     known: dict[str, object] = {}
+    wishes: dict[str, object] = {}
     for raw, value in values.items():
         name = raw.lower().replace("_", "-")
-        if name in _LATER:
-            raise InvalidRequest(f"{HEADER_PREFIX}{name} cannot be honoured yet: {_LATER[name]}.", param=raw)
+        if name in _WISHES:
+            wish, read = _WISHES[name]
+            wishes[wish] = read(raw, value)
+            continue
         if name not in _READERS:
-            raise InvalidRequest(
-                f"unknown control {HEADER_PREFIX}{name}; known: {', '.join(sorted(_READERS))}.", param=raw
-            )
+            listed = ", ".join(sorted((*_READERS, *_WISHES)))
+            raise InvalidRequest(f"unknown control {HEADER_PREFIX}{name}; known: {listed}.", param=raw)
         known["deadline" if name == "deadline-ms" else name] = _READERS[name](raw, value)
+    if wishes:
+        known["wishes"] = Wishes(**wishes)  # type: ignore[arg-type]  # as below
     return Controls(**known)  # type: ignore[arg-type]  # each reader returns its field's type
 
 
@@ -116,6 +152,56 @@ def _switch(name: str, value: object) -> bool:
     raise InvalidRequest(f"{name} must be 1 or 0.", param=name)
 
 
+def _cache(name: str, value: object) -> str:
+    if isinstance(value, str) and value.strip().lower() == "refresh":
+        return "refresh"
+    try:
+        return "" if _switch(name, value) else "off"
+    except InvalidRequest:
+        raise InvalidRequest(f"{name} must be on, off or refresh.", param=name) from None
+
+
+def _validate(name: str, value: object) -> ValidateSettings:
+    """Rules as a JSON object; as JSON text in a header."""
+    try:
+        return asked_rules(msgspec.json.decode(value) if isinstance(value, str) else value)
+    except RecursionError:
+        raise InvalidRequest(f"{name} is nested too deeply.", param=name) from None
+    except ValueError as error:
+        raise InvalidRequest(f"{name} cannot be used: {error}.", param=name) from None
+
+
+def _kind(name: str, value: object) -> str:
+    if not isinstance(value, str) or not _KIND.fullmatch(value.strip().lower()):
+        raise InvalidRequest(f"{name} must be one word, for instance chat, code or analysis.", param=name)
+    return value.strip().lower()
+
+
+def _prefer(name: str, value: object) -> str:
+    if not isinstance(value, str) or value.strip().lower() not in PREFERENCES:
+        raise InvalidRequest(f"{name} must be one of {', '.join(PREFERENCES)}.", param=name)
+    return value.strip().lower()
+
+
+def _cost(name: str, value: object) -> float:
+    try:
+        number = float(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else math.nan
+    except (ValueError, OverflowError):
+        number = math.nan
+    if not 0.0 <= number <= MAX_COST_USD:
+        raise InvalidRequest(f"{name} must be a number of US dollars, for instance 0.01.", param=name)
+    return number
+
+
+_KIND = re.compile(r"[a-z][a-z0-9_-]{0,31}")
+
+_WISHES = {
+    "kind": ("kind", _kind),
+    "max-cost-usd": ("max_cost", _cost),
+    "max-latency-ms": ("max_latency", _deadline),
+    "prefer": ("prefer", _prefer),
+}
+
 _READERS = {
     "session": _text,
     "tags": _tags,
@@ -123,4 +209,6 @@ _READERS = {
     "deadline-ms": _deadline,
     "fallback": _switch,
     "trace": _switch,
+    "cache": _cache,
+    "validate": _validate,
 }

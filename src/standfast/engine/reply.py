@@ -28,6 +28,7 @@ class Reply:
         attempts: everything that was tried, in order.
         usage: tokens as reported, None if not.
         raw: the JSON of the answer in OpenAI's shape.
+        source: empty for an upstream; `cache`, `stale` or `fallback` for an answer of the gateway's own.
     """
 
     id: str
@@ -38,6 +39,7 @@ class Reply:
     attempts: tuple[Attempt, ...]
     usage: Usage | None
     raw: dict[str, object]
+    source: str = ""
 
 
 class _Message(msgspec.Struct):
@@ -60,19 +62,26 @@ def read_reply(out: Collector, drive: Drive) -> Reply:
     """
     if drive.error is not None:
         raise drive.error
-    if drive.served is None:
+    kept, served = drive.kept, drive.served
+    if kept is not None:
+        model, deployment, fallback = kept.model, kept.deployment, kept.fallback
+    elif served is not None:
+        model, deployment = served.deployment.model, served.deployment.name
+        fallback = served is not drive.exchange.first_choice
+    else:
         raise RequestFailed("The request was cancelled.", attempts=drive.exchange.attempts)
     completion = msgspec.json.decode(out.body, type=_Completion)
     attempts = tuple(drive.exchange.attempts)
     return Reply(
         id=drive.id,
         text=(completion.choices[0].message.content or "") if completion.choices else "",
-        model=drive.served.deployment.model,
-        deployment=drive.served.deployment.name,
-        fallback=drive.served is not drive.exchange.first_choice,
+        model=model,
+        deployment=deployment,
+        fallback=fallback,
         attempts=attempts,
-        usage=attempts[-1].usage,
+        usage=attempts[-1].usage if kept is None else None,
         raw=msgspec.json.decode(out.body),
+        source="" if kept is None else kept.source,
     )
 
 

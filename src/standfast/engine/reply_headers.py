@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from standfast.canon.attempt import Attempt
 from standfast.canon.deployment import Deployment
+from standfast.engine.considering import Decision
 from standfast.errors import StandfastError
 
 STREAM_HEADERS = b"content-type: text/event-stream; charset=utf-8\r\ncache-control: no-cache\r\n"
@@ -13,6 +14,9 @@ JSON_HEADERS = b"content-type: application/json\r\n"
 
 TRACE_BYTES = 4096
 """The trace header is cut to whole attempts within this size, so that proxies do not refuse the reply."""
+
+DECISION_BYTES = 2048
+"""Of these the explanation of the choice may take so many; it is cut to whole targets, the best ones stay."""
 
 
 def deployment_headers(deployment: Deployment) -> bytes:
@@ -27,8 +31,13 @@ def attempt_headers(request_id: str, attempts: int, *, fallback: bool) -> bytes:
     return b"x-standfast-request-id: " + request_id.encode() + tail
 
 
-def trace_header(attempts: Sequence[Attempt], answering: str) -> bytes:
-    """The attempts as a JSON list: target, outcome, failure kind, milliseconds from arrival to start and end."""
+def trace_header(
+    attempts: Sequence[Attempt], answering: str, decision: Decision | None = None, *, outcome: str = "answering"
+) -> bytes:
+    """The attempts as a JSON list: target, outcome, failure kind, milliseconds from arrival to start and end.
+
+    Before them, if there is something to explain, stands why they were made where they were.
+    """
     rows: list[dict[str, object]] = []
     for attempt in attempts:
         row: dict[str, object] = {"target": _safe(attempt.deployment), "outcome": attempt.outcome.value}
@@ -40,10 +49,34 @@ def trace_header(attempts: Sequence[Attempt], answering: str) -> bytes:
         row["ms"] = round((attempt.ended - attempt.started) * 1000, 1)
         rows.append(row)
     if answering:
-        rows.append({"target": _safe(answering), "outcome": "answering"})
-    while len(text := json.dumps(rows, separators=(",", ":"))) > TRACE_BYTES:
+        rows.append({"target": _safe(answering), "outcome": outcome})
+    first = [] if decision is None else [_explained(decision)]
+    while len(text := json.dumps(first + rows, separators=(",", ":"))) > TRACE_BYTES:
         rows.pop(0)
     return f"x-standfast-trace: {text}\r\n".encode("latin-1")
+
+
+def _explained(decision: Decision) -> dict[str, object]:
+    """Strategy, kind, and the targets in order: what each was ranked by, or why it was passed over."""
+    told: dict[str, object] = {"strategy": decision.strategy}
+    if decision.kind:
+        told["kind"] = decision.kind
+    ranking: list[dict[str, object]] = []
+    told["ranking"] = ranking
+    room = DECISION_BYTES
+    for row in decision.rows:
+        line: dict[str, object] = {"target": _safe(row.target)}
+        if row.score is not None:
+            line["score"] = float(f"{row.score:.4g}")
+        line |= {name: float(f"{value:.3g}") for name, value in row.factors.items()}
+        if row.dropped:
+            line["dropped"] = row.dropped
+        room -= len(json.dumps(line))
+        if room < 0:
+            told["more"] = len(decision.rows) - len(ranking)
+            break
+        ranking.append(line)
+    return {"decision": told}
 
 
 def error_headers(error: StandfastError) -> bytes:

@@ -6,6 +6,7 @@ import secrets
 from dataclasses import dataclass, field
 
 from standfast.clock import Clock
+from standfast.engine.answers import Answers
 from standfast.engine.bus import Bus
 from standfast.engine.watch import Watch
 from standfast.http1.client import UpstreamClient
@@ -23,6 +24,7 @@ class Services:
     client: UpstreamClient
     budget: RetryBudget
     bus: Bus
+    answers: Answers
     redactor: Redactor
     event_bytes: int
     reply_bytes: int

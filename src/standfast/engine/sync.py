@@ -7,10 +7,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from standfast.engine.gateway import Gateway, Message
+from standfast.engine.gateway import CheckKind, Gateway, Message
 from standfast.engine.inquiry import NO_CONTROLS, Controls
-from standfast.engine.probes import TargetReport
 from standfast.engine.reply import Reply
+from standfast.engine.target_report import TargetReport
 from standfast.hooks.base import Hook
 
 T = TypeVar("T")
@@ -59,9 +59,9 @@ class SyncGateway:
         finally:
             self._run(_close(pieces))
 
-    def check(self) -> list[TargetReport]:
-        """Ping the provider of every configured target; see `Gateway.check`."""
-        return self._run(self._gateway.check())
+    def check(self, kind: CheckKind = "ping") -> list[TargetReport]:
+        """Check every configured target now; see `Gateway.check`."""
+        return self._run(self._gateway.check(kind))
 
     def close(self) -> None:
         """Close the gateway and its thread."""
@@ -78,7 +78,9 @@ class SyncGateway:
         self.close()
 
     async def _make(self, source: str | Path | Mapping[str, object], hooks: Iterable[Hook]) -> Gateway:
-        return Gateway.from_config(source, hooks=hooks)
+        gateway = Gateway.from_config(source, hooks=hooks)
+        gateway.checking.start()
+        return gateway
 
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()

@@ -10,6 +10,10 @@ _FINISH = {"length": Finish.LENGTH, "model_length": Finish.LENGTH, "content_filt
 _DONE = b"data: [DONE]\n\n"
 
 
+class ToolCalls(ValueError):
+    """An answer calls tools where plain text is read."""
+
+
 def finish_of(reason: str) -> Finish:
     """OpenAI's enum and Mistral's `model_length`; what is unknown counts as `stop`.
 
@@ -27,7 +31,7 @@ def answer_text(held: dict[str, object]) -> str:
         ValueError: it has tool calls, though none can have been asked for.
     """
     if held.get("tool_calls") or held.get("function_call"):
-        raise ValueError("tool calls in an answer whose request had no tools")
+        raise ToolCalls("tool calls in an answer whose request had no tools")
     content = held.get("content")
     if isinstance(content, list):
         parts = [obj(part) for part in content]

@@ -72,10 +72,8 @@ class TranslatingRelay:
 
     def _events(self, events: list[sse.Event]) -> None:
         for event in events:
-            try:
-                found = self._reader.feed(event.name, event.data)
-            except ValueError as error:
-                self.malformed = f"an event cannot be used: {error}"
+            found = self._read(event)
+            if found is None:
                 return
             if event.bare and not any(isinstance(item, InBandError) for item in found):
                 self.malformed = "JSON in place of server-sent events"
@@ -83,6 +81,14 @@ class TranslatingRelay:
             self._take_all(found)
             if self._over:
                 return
+
+    def _read(self, event: sse.Event) -> list[StreamEvent] | None:
+        """What an event means; None if it ends the stream."""
+        try:
+            return self._reader.feed(event.name, event.data)
+        except ValueError as error:
+            self.malformed = f"an event cannot be used: {error}"
+            return None
 
     def _take_all(self, found: list[StreamEvent]) -> None:
         for event in found:

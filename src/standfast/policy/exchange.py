@@ -6,43 +6,52 @@ House rules of this file:
   changed on the way are left in `changes` for the driver to tell the hooks.
 * Exactly one of `Finish` and `Refuse` comes, and nothing after it. A report about an attempt that is settled, or after
   the end, is late: it changes nothing and returns no steps.
-* Nothing is sent after the commitment. Failure before the first content byte is the next step, invisible to the client;
-  after it, it is the end, visible to the client.
+* Failure before the first content byte is the next step, invisible to the client. While several attempts are under way
+  (hedging), the first content of any of them is the commitment and ends the others; one that fails leaves it to the
+  others, and only when the last one has failed comes the next step.
+* After the commitment nothing is sent but a repetition of an answer that broke off (`policy.mend`), one at a time.
+  An answer has one source: a replay takes over all of it or none, a continuation is marked as such.
 
-What comes next after a failure stands in `policy.course`.
+What comes next after a failure stands in `policy.course`, which is consulted when the first choice was not enough.
 """
 
+from collections.abc import Sequence
+
 from standfast.canon.attempt import Attempt, Outcome
-from standfast.canon.failure import Failure, FailureKind, SameTarget
-from standfast.canon.instants import Monotonic
+from standfast.canon.failure import Failure, FailureKind
+from standfast.canon.instants import NEVER, Monotonic
 from standfast.canon.usage import Usage
-from standfast.policy.course import Course, Run
-from standfast.policy.fleet import Permit
-from standfast.policy.steps import Abandon, Commit, Finish, Refuse, Step
+from standfast.policy.effort import Run, send
+from standfast.policy.fleet import Denied, Permit
+from standfast.policy.hedge import hedge, hedge_at
+from standfast.policy.route import Target
+from standfast.policy.running import Running
+from standfast.policy.steps import Abandon, Commit, Finish, Freed, Purpose, Queue, Refuse, Remind, Shed, Step
+
+SUCCESS = Outcome.SUCCESS  # every answer needs it, and up to Python 3.11 looking up an enum's member is a call
 
 
-class Exchange(Course):
-    """The state machine of one request; see `Course` for what it is made of."""
-
-    __slots__ = ()
+class Exchange(Running):
+    """The state machine of one request; see `Running` for what it is made of."""
 
     # events, in the order of a request's life
 
     def open(self, now: Monotonic) -> list[Step]:
         """The request is here."""
         self._budget.started()
-        ask, route = self.ask, self.route
+        ask, route, fleet = self.ask, self.route, self._fleet
         tiers = route.tiers[ask.operation]
         if tiers:
-            best = tiers[0]
+            best: Sequence[Target] = tiers[0]
             if len(best) > 1:
-                best = tuple(route.strategy.rank(best, ask, self._fleet, self._rng, now))
-            self.first_choice = best[0]
+                best = route.strategy.rank(best, ask, fleet, self._rng, now)
             self._best = best
-            if now < ask.deadline:
-                step = self._send(best[0], now)
-                if step is not None:
-                    return [step]
+            self.first_choice = target = best[0]
+            line = fleet.line
+            if now < ask.deadline and not (line and line.blocks(ask, target.deployment)):
+                permit = fleet.admit(target.deployment, ask.prompt_tokens + ask.max_tokens, now)
+                if not isinstance(permit, Denied):
+                    return self._set_off(Run(target, permit, now), now)
         return self._advance(now)
 
     def unsendable(self, permit: Permit, failure: Failure, now: Monotonic) -> list[Step]:
@@ -50,48 +59,89 @@ class Exchange(Course):
         run = self._take(permit)
         if run is None:
             return []
-        if run.charged:
-            self._budget.give_back()
+        self._release(run)
         self._fleet.settle(permit, Outcome.CANCELLED, now, self._rng, tokens=0)
-        self._wishes.rule_out(run.target, failure)
-        self._unsendable = failure
-        return self._advance(now)
+        course = self._consult()
+        course.unsendable(run, failure)
+        if self._committed:
+            return self._repeat(now)
+        if run.purpose is Purpose.HEDGE:
+            course.hedges -= 1
+        return self._advance(now) if self._run is None else self._hedge(now)
 
     def first_content(self, permit: Permit, now: Monotonic) -> list[Step]:
-        """The first content byte came: this attempt gives the answer."""
-        run = self._run
-        if self.over or run is None or run.permit is not permit or run.first is not None:
+        """The first content byte came: this attempt gives the answer, unless it is a replay of a broken one."""
+        run = self._find(permit)
+        if run is None or run.first is not None:
             return []
         run.first = now
-        self._committed = True
         self._fleet.first_content(permit, now - run.started, stream=self.ask.stream)
-        return [Commit(permit)]
+        if self._committed and run.purpose is Purpose.REPLAY:
+            return []
+        self._committed = True
+        if self._rivals is None:
+            return [Commit(permit)]
+        return [Commit(permit), *self._abandon_others(run, now)]
 
     def completed(self, permit: Permit, usage: Usage | None, now: Monotonic) -> list[Step]:
         """The answer is whole by the provider's own rule."""
-        run = self._take(permit)
+        run = self._find(permit)
         if run is None:
             return []
-        self._settle(run, Outcome.SUCCESS, None, usage, now)
+        steps: list[Step] = [Finish(permit)]
+        if self._rivals is not None:
+            steps = [*self._abandon_others(run, now), *steps]
+        if run.behind:
+            steps = [Commit(permit), *steps]
+        self._run = None
+        self._settle(run, SUCCESS, None, usage, now)
         self._end()
-        return [Finish(permit)]
+        return steps
 
-    def failed(self, permit: Permit, failure: Failure, now: Monotonic, usage: Usage | None = None) -> list[Step]:
-        """The attempt gave no (whole) answer."""
+    def failed(
+        self,
+        permit: Permit,
+        failure: Failure,
+        now: Monotonic,
+        usage: Usage | None = None,
+        *,
+        replayable: bool = False,
+        resumable: bool = False,
+    ) -> list[Step]:
+        """The attempt gave no (whole) answer.
+
+        After the commitment `replayable` says that a repetition can be compared with what the client has (text only,
+        not inside a tool call), `resumable` that it can be continued.
+        """
         run = self._take(permit)
         if run is None:
             return []
         says_nothing = failure.kind in (FailureKind.DEADLINE_PASSED, FailureKind.CLIENT_CANCELLED)
-        outcome = Outcome.CANCELLED if says_nothing else Outcome.FAILURE
-        self._settle(run, outcome, failure, usage, now)
-        self._last = (run.target, failure)
-        meaning = failure.meaning
-        hopeless = not meaning.other_key and not meaning.other_deployment and meaning.same_target is SameTarget.NEVER
-        if self._committed or says_nothing or hopeless:
-            return [self._refuse(now)]
-        self._wishes.note(run.target, permit.key, failure)
-        self._ambiguous += failure.ambiguous
-        return self._advance(now)
+        self._settle(run, Outcome.CANCELLED if says_nothing else Outcome.FAILURE, failure, usage, now)
+        course = self._consult()
+        if not self._committed:
+            course.note(run, failure)
+            return [] if self._run is not None else self._advance(now)
+        mending = course.broke_off(run, failure, replayable=replayable, resumable=resumable)
+        return [self._refuse(now)] if mending is None else self._repeat(now)
+
+    def caught_up(self, permit: Permit, now: Monotonic) -> list[Step]:
+        """A replay has come beyond what the client has, and all was equal: it gives the answer from here on."""
+        del now
+        run = self._find(permit)
+        if run is None or not run.behind:
+            return []
+        run.behind = False
+        return [Commit(permit)]
+
+    def diverged(self, permit: Permit, now: Monotonic) -> list[Step]:
+        """A replay says something else than the client has; it says nothing about the upstream's health."""
+        run = self._find(permit)
+        if run is None or not run.behind:
+            return []
+        self._run = None
+        self._settle(run, Outcome.CANCELLED, None, None, now)
+        return [Abandon(permit), self._refuse(now)]
 
     def repeated(self, permit: Permit, now: Monotonic) -> None:
         """The wire sent the attempt's request a second time: its kept-alive connection was found closed (A7).
@@ -99,53 +149,106 @@ class Exchange(Course):
         It stands in the trace as an attempt of its own, because the first one may have been executed; it says nothing
         about the upstream's health. Told before the attempt's end.
         """
-        run = self._run
-        if run is None or run.permit is not permit:
+        run = self._find(permit)
+        if run is None:
             return
         since = self.ask.arrived
         failure = Failure(FailureKind.BROKEN_STREAM, "kept-alive connection found closed; sent again at once")
         started = run.started - since
         self.attempts.append(Attempt(run.target.name, permit.key, Outcome.FAILURE, failure, started, None, now - since))
 
+    def reminded(self, now: Monotonic) -> list[Step]:
+        """The instant of a `Remind` has come: if nobody has content, somebody else is asked too."""
+        if self._run is None or self._committed or now < self._remind:
+            return []
+        return self._hedge(now)
+
     def woke(self, now: Monotonic) -> list[Step]:
-        """A sleep is over."""
+        """A sleep is over, or the line has handed out the ticket."""
         if self.over or self._run is not None:
             return []
-        return self._advance(now)
+        wants = self._leave_line(gone=True)
+        steps = self._advance(now, in_turn=bool(wants))
+        if wants and self._fleet.line:  # unless it waits again, the next may be in turn
+            if self._run is not None:
+                steps.append(Freed(self._run.target.deployment))
+            elif self.over:
+                steps += map(Freed, wants)
+        return steps
+
+    def shed(self, now: Monotonic) -> list[Step]:
+        """The request has been put out of the line to make room for another one."""
+        if self.over or not self._leave_line(gone=True):
+            return []
+        return [self._refuse(now, shed=True)]
 
     def cancel(self, now: Monotonic) -> list[Step]:
         """The client went away: stop what is under way; it says nothing about the upstream."""
         if self.over:
             return []
-        steps: list[Step] = []
-        run = self._run
-        if run is not None:
-            self._run = None
-            steps.append(Abandon(run.permit))
-            self._settle(run, Outcome.CANCELLED, None, None, now)
+        steps = self._abandon_others(None, now)
+        wants = self._leave_line()
         self._end()
         gone = Failure(FailureKind.CLIENT_CANCELLED)
         steps.append(Refuse(gone, None, self._committed, tuple(self.attempts)))
+        if wants and self._fleet.line:
+            steps += map(Freed, wants)
         return steps
 
-    # bookkeeping
+    # what comes next
 
-    def _take(self, permit: Permit) -> Run | None:
-        run = self._run
-        if self.over or run is None or run.permit is not permit:
-            return None
-        self._run = None
-        return run
+    def _advance(self, now: Monotonic, *, in_turn: bool = False) -> list[Step]:
+        course = self._consult()
+        step = course.next(now, in_turn=in_turn)
+        self._hear()
+        if isinstance(step, Run):
+            return self._set_off(step, now)
+        if isinstance(step, Queue) and course.waiting is not None and course.waiting.displaced is not None:
+            return [step, Shed(course.waiting.displaced)]
+        if step is None:
+            return [self._refuse(now, shed=course.waiting is not None and course.waiting.shed)]
+        return [step]
 
-    def _settle(self, run: Run, outcome: Outcome, failure: Failure | None, usage: Usage | None, now: Monotonic) -> None:
-        if run.charged:
-            self._budget.give_back()
-        total = usage.total if usage is not None else None
-        changes = self._fleet.settle(run.permit, outcome, now, self._rng, failure=failure, tokens=total)
-        if changes:
-            self.changes += changes
-        since = self.ask.arrived
-        first = None if run.first is None else run.first - since
-        self.attempts.append(
-            Attempt(run.target.name, run.permit.key, outcome, failure, run.started - since, first, now - since, usage)
-        )
+    def _set_off(self, run: Run, now: Monotonic) -> list[Step]:
+        self._run = run
+        step = send(run, self.ask, now)
+        if self.route.hedge is None:
+            return [step]
+        return [*self._reminder(run, now), step]
+
+    def _reminder(self, run: Run, now: Monotonic) -> list[Step]:
+        """Stands before the `Send`: that may turn out to be unsendable, and what is sent instead has its own."""
+        limits = self.route.hedge
+        self._remind = NEVER
+        hedged = 0 if self._course is None else self._course.hedges
+        if limits is not None and hedged < limits.max:
+            self._remind = hedge_at(limits, run.permit, now, stream=self.ask.stream)
+        return [Remind(self._remind)] if self._remind < self.ask.deadline else []
+
+    def _hedge(self, now: Monotonic) -> list[Step]:
+        course, oldest = self._consult(), self._run
+        if oldest is None:
+            return []
+        self._remind = NEVER
+        rivals = self._rivals or []
+        run = hedge(course.effort, [oldest, *rivals], now)
+        self._hear()
+        if run is None:
+            return []
+        course.hedges += 1
+        self._rivals = [*rivals, run]
+        return [*self._reminder(run, now), send(run, self.ask, now)]
+
+    def _repeat(self, now: Monotonic) -> list[Step]:
+        mending = self._consult().mending
+        run = mending.next(now) if mending is not None else None
+        self._hear()
+        if run is None:
+            return [self._refuse(now)]
+        self._run = run
+        return [send(run, self.ask, now)]
+
+    def _refuse(self, now: Monotonic, *, shed: bool = False) -> Refuse:
+        failure, retry_after = self._consult().verdict(now, shed=shed)
+        self._end()
+        return Refuse(failure, retry_after, self._committed, tuple(self.attempts), shed)

@@ -25,7 +25,13 @@ from standfast.canon.failure import Cooldown as CooldownSource
 from standfast.canon.instants import NEVER, Monotonic
 from standfast.canon.record import Change
 from standfast.policy.breaker import BreakerSettings, State
-from standfast.policy.places import Denied, Key, KeyPool, Permit, Place, Seat, inherit
+from standfast.policy.health import Health
+from standfast.policy.health_check import HealthSettings
+from standfast.policy.latency import Pace
+from standfast.policy.line import Line, QueueSettings
+from standfast.policy.places import Denied, Key, KeyPool, Permit, Place, Seat, Standing, inherit
+from standfast.policy.strategy import Notes
+from standfast.policy.timeouts import thinks
 
 __all__ = ["Denied", "Fleet", "KeyPool", "Permit"]
 
@@ -40,6 +46,11 @@ class Fleet:
         deployments: each with its breaker settings; the same deployment may serve several models.
         pools: the keys of each provider entry that a deployment names.
         previous: the fleet of the configuration before; what is still there keeps its state.
+        queue: how requests wait when everything is busy.
+
+    Attributes:
+        line: those that wait. Who waits in the line of the configuration before stays there.
+        notes: what strategies remember from one ranking to the next.
     """
 
     def __init__(
@@ -47,6 +58,7 @@ class Fleet:
         deployments: Mapping[Deployment, BreakerSettings],
         pools: Sequence[KeyPool],
         previous: "Fleet | None" = None,
+        queue: QueueSettings | None = None,
     ) -> None:
         old_keys = previous._keys if previous else {}  # noqa: SLF001 - of the same class
         old_places = previous._places if previous else {}  # noqa: SLF001 - of the same class
@@ -59,6 +71,9 @@ class Fleet:
                     key = Key(pool)
                 self._keys[pool.provider, identity] = key
                 self._by_provider.setdefault(pool.provider, []).append(key)
+        self.line = Line(queue or QueueSettings())
+        self.notes = Notes()
+        self._paced = False
         self._places: dict[Deployment, Place] = {}
         for deployment, settings in deployments.items():
             self.ensure(deployment, settings)
@@ -71,14 +86,28 @@ class Fleet:
         if deployment not in self._places:
             seats = [Seat(index, key) for index, key in enumerate(self._by_provider[deployment.provider])]
             self._places[deployment] = Place(deployment, settings, seats)
+            if self._paced:
+                self._places[deployment].pace = Pace()
 
     def admit(
-        self, deployment: Deployment, tokens: int, now: Monotonic, *, tried_keys: Collection[int] = ()
+        self,
+        deployment: Deployment,
+        tokens: int,
+        now: Monotonic,
+        *,
+        tried_keys: Collection[int] = (),
+        soft: bool = False,
     ) -> Permit | Denied:
-        """Ask for leave to send one attempt of about `tokens` tokens, with a key not in `tried_keys`."""
+        """Ask for leave to send one attempt of about `tokens` tokens, with a key not in `tried_keys`.
+
+        `soft` ignores reasons to go elsewhere that do not hold when there is no elsewhere.
+        """
         place = self._places[deployment]
         if place.rest.until > now:
             return Denied("resting", place.rest.until)
+        health = place.health
+        if health is not None and health.shunned > now and not soft:
+            return Denied("unhealthy", health.shunned)
         seat = place.seats[0]
         if place.choosy or tried_keys or seat.rest.until > now or seat.key.rest.until > now:
             found = self._seat(place, tokens, now, tried_keys)
@@ -115,11 +144,17 @@ class Fleet:
         *,
         failure: Failure | None = None,
         tokens: int | None = None,
+        completion: int = 0,
     ) -> tuple[Change, ...]:
-        """Report how an attempt ended; `tokens` is what it really used. Returns the states that changed."""
+        """Report how an attempt ended; `tokens` is what it really used. Returns the states that changed.
+
+        `completion` is the part of it that is the answer; 0 if nobody knows.
+        """
         if permit.settled:
             return ()
         permit.settled = True
+        if permit.trail is not None:
+            permit.trail.pace.ended(permit.trail, completion if outcome is Outcome.SUCCESS else None, now)
         place, seat = permit.place, permit.seat
         place.in_flight -= 1
         seat.key.in_flight -= 1
@@ -129,23 +164,34 @@ class Fleet:
             for rest in (seat.rest, seat.key.rest, place.rest):
                 if rest.until:  # it has rested before
                     rest.clear(now)
+            if place.health is not None:
+                place.health.served += 1
         changes: tuple[Change, ...] = ()
         if failure is not None:
             changes = self._rest(permit, failure, now, rng)
-            if not failure.meaning.trips_breaker:
-                # A rate limit or a bad key shows that the deployment lives, but is no success either: it says nothing.
-                outcome = Outcome.CANCELLED
+            outcome = _meant(place, failure, outcome)
         moved = place.breaker.settle(permit.generation, outcome, now, rng)
         if moved is not None:
-            before, after = moved
-            until = place.breaker.retry_at(now) - now if after is State.OPEN else None
-            reason = failure.kind.value if failure is not None else "success"
-            changes += (Change("breaker", place.deployment.name, before.value, after.value, reason, until),)
+            changes += _breaker_moved(place, moved, failure, now)
         return changes
 
     def first_content(self, permit: Permit, seconds: float, *, stream: bool) -> None:
         """Learn how long the first content took."""
         (permit.place.stream if stream else permit.place.whole).observe(seconds)
+        trail = permit.trail
+        if trail is not None:
+            trail.pace.spoke(trail, Monotonic(trail.since + seconds))
+
+    def outrun(self, permit: Permit, seconds: float, *, stream: bool) -> None:
+        """Learn that no content had come after so many seconds, when another attempt was faster.
+
+        For a percentile that it exceeds a lower bound is as good as the truth; below it says nothing. Without it the
+        slowest waits would vanish from the history, and hedges would come earlier and earlier.
+        """
+        latency = permit.place.stream if stream else permit.place.whole
+        p95 = latency.p95()
+        if p95 is not None and seconds > p95:
+            latency.observe(seconds)
 
     def available_at(self, deployment: Deployment, now: Monotonic) -> Monotonic:
         """When this deployment may next be asked; `now` if it may be now, NEVER if no key can serve it."""
@@ -178,6 +224,31 @@ class Fleet:
     def breaker_state(self, deployment: Deployment, now: Monotonic) -> State:
         """State of the deployment's breaker."""
         return self._places[deployment].breaker.state(now)
+
+    def watch(self, settings: Mapping[Deployment, HealthSettings]) -> None:
+        """Judge the health of these deployments; what is known under the same settings is kept."""
+        for deployment, wanted in settings.items():
+            place = self._places[deployment]
+            if wanted.kind == "off":
+                place.health = None
+            elif place.health is None or place.health.settings != wanted:
+                place.health = Health(deployment.name, wanted, thinks=thinks(deployment.model))
+
+    def standing(self, deployment: Deployment, now: Monotonic) -> Standing:
+        """How this deployment stands, for checks and reports."""
+        place = self._places[deployment]
+        free = tuple(s.index for s in place.seats if s.rest.until <= now and s.key.rest.until <= now)
+        return Standing(place.breaker.state(now), place.health, free, len(place.seats), place.stream.ewma)
+
+    def measure(self) -> None:
+        """Measure from now on how fast each deployment is, because a strategy compares by it."""
+        self._paced = True
+        for place in self._places.values():
+            place.pace = place.pace or Pace()
+
+    def place(self, deployment: Deployment) -> Place:
+        """The state of a deployment, to look at."""
+        return self._places[deployment]
 
     def in_flight(self, deployment: Deployment) -> int:
         """Attempts under way."""
@@ -240,3 +311,29 @@ class Fleet:
             (seat if rest is seat.rest else place).hinted = rest.until
         subject = "quarantine" if long else "cooldown"
         return (Change(subject, name, "available", "resting", failure.kind.value, seconds),)
+
+
+def _meant(place: Place, failure: Failure, outcome: Outcome) -> Outcome:
+    """What a failure means for breaker and health of the deployment."""
+    if not failure.meaning.trips_breaker:
+        # A rate limit or a bad key shows that the deployment lives, but is no success either: it says nothing.
+        return Outcome.CANCELLED
+    if place.health is not None and outcome is Outcome.FAILURE:
+        place.health.failed += 1
+    return outcome
+
+
+def _breaker_moved(
+    place: Place, moved: tuple[State, State], failure: Failure | None, now: Monotonic
+) -> tuple[Change, ...]:
+    """What is told when a breaker changed its state; its verdict is evidence for the deployment's health."""
+    before, after = moved
+    reason = failure.kind.value if failure is not None else "success"
+    retry_at = place.breaker.retry_at(now)
+    until = retry_at - now if after is State.OPEN else None
+    changes: tuple[Change, ...] = (Change("breaker", place.deployment.name, before.value, after.value, reason, until),)
+    if place.health is not None and after is State.OPEN:
+        changes += place.health.tripped(reason, retry_at, now)
+    elif place.health is not None and after is State.CLOSED:
+        changes += place.health.proven(now)
+    return changes

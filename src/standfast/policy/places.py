@@ -4,9 +4,10 @@ from dataclasses import dataclass
 
 from standfast.canon.deployment import Deployment
 from standfast.canon.instants import Monotonic
-from standfast.policy.breaker import Breaker, BreakerSettings
+from standfast.policy.breaker import Breaker, BreakerSettings, State
 from standfast.policy.cooldown import Cooldown
-from standfast.policy.latency import Latency
+from standfast.policy.health import Health
+from standfast.policy.latency import Latency, Pace, Trail
 from standfast.policy.limits import KeySlots
 
 
@@ -58,9 +59,11 @@ class Place:
         "breaker",
         "choosy",
         "deployment",
+        "health",
         "hinted",
         "in_flight",
         "next_seat",
+        "pace",
         "rest",
         "seats",
         "settings",
@@ -72,10 +75,12 @@ class Place:
         self.deployment = deployment
         self.settings = settings
         self.breaker = Breaker(settings)
+        self.health: Health | None = None  # None while it is not watched
         self.rest = Cooldown()
         self.hinted = Monotonic(0.0)
         self.stream = Latency()
         self.whole = Latency()
+        self.pace: Pace | None = None  # None while no strategy compares by it
         self.in_flight = 0
         self.seats = seats
         self.choosy = len(seats) > 1 or any(seat.key.slots is not None for seat in seats)
@@ -85,7 +90,7 @@ class Place:
 class Permit:
     """Leave to send one attempt. Compared by identity; settle it exactly once, through the fleet."""
 
-    __slots__ = ("generation", "key", "place", "seat", "settled", "tokens")
+    __slots__ = ("generation", "key", "place", "seat", "settled", "tokens", "trail")
 
     def __init__(self, place: Place, seat: Seat, generation: int, tokens: int) -> None:
         self.place = place
@@ -94,6 +99,7 @@ class Permit:
         self.generation = generation
         self.tokens = tokens
         self.settled = False
+        self.trail: Trail | None = None
 
     @property
     def deployment(self) -> Deployment:
@@ -111,7 +117,7 @@ class Denied:
 
     Attributes:
         why: `open` (breaker), `resting` (deployment), `keys` (every key rests or is at its limit), `tried` (no key left
-            that this request has not used).
+            that this request has not used), `unhealthy` (checks say so; a reason to go elsewhere, not to give up).
         until: when asking again has a chance.
     """
 
@@ -119,10 +125,31 @@ class Denied:
     until: Monotonic
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How one deployment stands, for checks and reports.
+
+    Attributes:
+        breaker: state of its breaker.
+        health: its health, None if it is not watched.
+        free_keys: positions of the upstream keys that neither rest nor are in quarantine.
+        keys: how many there are.
+        first_token: moving average of its streams, seconds; None before the first.
+    """
+
+    breaker: State
+    health: Health | None
+    free_keys: tuple[int, ...]
+    keys: int
+    first_token: float | None
+
+
 def inherit(place: Place, before: Place) -> None:
     """Carry over what the old configuration had learnt and the new one does not contradict."""
     if before.settings == place.settings:
         place.breaker = before.breaker
+    place.health = before.health
+    place.pace = before.pace
     place.rest, place.hinted, place.stream, place.whole = before.rest, before.hinted, before.stream, before.whole
     seats = {id(seat.key): seat for seat in before.seats}
     for seat in place.seats:

@@ -1,7 +1,7 @@
 """In which order one request prefers its targets, and what it has done with them so far."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from standfast.canon.ask import Ask
 from standfast.canon.deployment import Operation
@@ -9,6 +9,12 @@ from standfast.canon.failure import Blame, Failure, SameTarget
 from standfast.canon.instants import NEVER, Monotonic
 from standfast.policy.fleet import Denied, Fleet
 from standfast.policy.route import Route, Target
+
+BUSY = frozenset({"keys", "full", "behind"})
+"""Why a deployment that is well cannot take one more request now: it can when others end, or when a limit allows."""
+
+SOFT = frozenset({"ramping", "unhealthy"})
+"""Why a deployment should be spared as long as there is another one."""
 
 
 class Past:
@@ -53,12 +59,12 @@ class Preference:
         "past",
     )
 
-    def __init__(self, ask: Ask, route: Route, fleet: Fleet, rng: random.Random, best: tuple[Target, ...]) -> None:
+    def __init__(self, ask: Ask, route: Route, fleet: Fleet, rng: random.Random, best: Sequence[Target]) -> None:
         self._ask = ask
         self._route = route
         self._fleet = fleet
         self._rng = rng
-        self._order: list[tuple[Target, ...]] = [best] if best else []
+        self._order: list[Sequence[Target]] = [best] if best else []
         self._tiers = route.tiers[ask.operation]
         self._shunned: set[str] = set()
         self.model = best[0].deployment.model if best else ""
@@ -72,22 +78,23 @@ class Preference:
 
     def eligible(self) -> Iterator[Target]:
         """Ranked targets that may answer this request, best first."""
-        keep = not self._ask.fallback or self._ask.operation is Operation.EMBEDDINGS  # vectors of two models never mix
         for tier in self._order:
             for target in tier:
-                if not keep or target.deployment.model == self.model:
+                if self._fits(target):
                     yield target
 
-    def untried(self) -> list[Target]:
-        """What is left, best first; within a tier the model that was asked first before others."""
-        left = [
-            target
-            for target in self.eligible()
-            if target not in self.past and target.deployment.provider not in self._shunned
-        ]
-        if len(left) > 1 and self.past:
-            left.sort(key=lambda target: (target.tier, target.deployment.model != self.model))
-        return left
+    def untried(self) -> Iterator[Target]:
+        """What is left, best first; within a tier the model that was asked first before others, once one has failed."""
+        for tier in self._order:
+            others: list[Target] = []
+            for target in tier:
+                if target in self.past or target.deployment.provider in self._shunned or not self._fits(target):
+                    continue
+                if self.past and target.deployment.model != self.model:
+                    others.append(target)
+                else:
+                    yield target
+            yield from others
 
     def note(self, target: Target, key: int, failure: Failure) -> None:
         """An attempt failed there."""
@@ -102,6 +109,11 @@ class Preference:
         """The request cannot be expressed there."""
         self._history(target).failure = failure
 
+    def tried_keys(self, target: Target) -> set[int]:
+        """Positions of the upstream keys that this request has used there."""
+        past = self.past.get(target)
+        return set() if past is None else past.keys
+
     def transient(self, now: Monotonic) -> tuple[int, Target] | None:
         """The least tried target whose last failure may pass by itself, and its number of tries."""
         found = [
@@ -113,42 +125,52 @@ class Preference:
         ]
         return min(found, key=lambda pair: pair[0], default=None)
 
-    def rested(self, now: Monotonic, *, same_model: bool) -> tuple[Monotonic, Target] | None:
+    def rested(self, now: Monotonic, *, same_model: bool = False) -> tuple[Monotonic, Target] | None:
         """The target whose rest ends first, among rests whose end a provider named; if asked, of the first model."""
         found = [
             (end, target)
             for target in self.eligible()
-            if not same_model or target.deployment.model == self.model
+            if (not same_model or target.deployment.model == self.model) and not self._hopeless(target)
             if (end := self._fleet.hint_end(target.deployment, now)) is not None
         ]
         return min(found, key=lambda pair: pair[0], default=None)
 
-    def freed(self, now: Monotonic) -> tuple[Monotonic, Target] | None:
-        """The target that can be asked soonest: after a named rest, or when a key's limit allows; None if unknown."""
-        found = [(self._free_at(target, now), target) for target in self.eligible()]
-        soonest = min(found, key=lambda pair: pair[0], default=None)
-        return None if soonest is None or soonest[0] == NEVER else soonest
+    def busy(self, now: Monotonic) -> list[tuple[Monotonic, Target]]:
+        """Targets that nothing but a limit keeps from serving, and when asking again has a chance; best first."""
+        return [
+            (denied.until, target)
+            for target in self.eligible()
+            if (denied := self.denied.get(target)) is not None
+            and denied.why in BUSY
+            and not self._hopeless(target)
+            and self._fleet.available_at(target.deployment, now) <= now
+        ]
 
     def available_at(self, now: Monotonic) -> Monotonic:
         """When the first of all eligible targets may be asked again."""
-        return min((self._fleet.available_at(target.deployment, now) for target in self.eligible()), default=NEVER)
+        return min((self._available_at(target, now) for target in self.eligible()), default=NEVER)
 
-    def _free_at(self, target: Target, now: Monotonic) -> Monotonic:
-        past = self.past.get(target)
-        if past is not None and past.failure is not None and past.failure.meaning.same_target is SameTarget.NEVER:
-            return NEVER
-        end = self._fleet.hint_end(target.deployment, now)
-        if end is not None:
-            return end
+    def _available_at(self, target: Target, now: Monotonic) -> Monotonic:
+        at = self._fleet.available_at(target.deployment, now)
         denied = self.denied.get(target)
-        if denied is None or denied.why != "keys" or self._fleet.available_at(target.deployment, now) > now:
-            return NEVER
-        return denied.until
+        if denied is not None and denied.why in BUSY and at < denied.until < NEVER:
+            return denied.until
+        return at
+
+    def _fits(self, target: Target) -> bool:
+        """May this target answer at all? Vectors of two models never mix."""
+        if self._ask.fallback and self._ask.operation is not Operation.EMBEDDINGS:
+            return True
+        return target.deployment.model == self.model
+
+    def _hopeless(self, target: Target) -> bool:
+        past = self.past.get(target)
+        return past is not None and past.failure is not None and past.failure.meaning.same_target is SameTarget.NEVER
 
     def _rank_next(self, now: Monotonic) -> None:
-        tier = self._tiers[len(self._order)]
+        tier: Sequence[Target] = self._tiers[len(self._order)]
         if len(tier) > 1:
-            tier = tuple(self._route.strategy.rank(tier, self._ask, self._fleet, self._rng, now))
+            tier = self._route.strategy.rank(tier, self._ask, self._fleet, self._rng, now)
         self._order.append(tier)
 
     def _history(self, target: Target) -> Past:

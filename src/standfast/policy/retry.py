@@ -1,10 +1,11 @@
 """How hard to try."""
 
 import random
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
+from standfast.canon.record import Change
 from standfast.canon.settings import Seconds, Settings
 
 
@@ -28,6 +29,8 @@ class RetrySettings(Settings):
         budget_floor: retries that are always allowed.
         wait: the longest wait for a Retry-After before another model is used, seconds.
         backoff: before the same deployment is asked again.
+        elsewhere_on: refusals of the request itself after which others are asked all the same, because their policy or
+            their context window may differ.
     """
 
     max_attempts: Annotated[int, Field(ge=1, le=10)] = 4
@@ -36,6 +39,7 @@ class RetrySettings(Settings):
     budget_floor: Annotated[int, Field(ge=0)] = 3
     wait: Annotated[Seconds, Field(ge=0)] = 3.0
     backoff: BackoffSettings = BackoffSettings()
+    elsewhere_on: tuple[Literal["content_filtered", "context_too_long"], ...] = ()
 
 
 def backoff(settings: BackoffSettings, attempt: int, rng: random.Random) -> float:
@@ -46,18 +50,29 @@ def backoff(settings: BackoffSettings, attempt: int, rng: random.Random) -> floa
 class RetryBudget:
     """Counts requests in flight and retries under way, so that retries stay a share of the work.
 
+    Retries in the wider sense: hedges and repetitions of broken answers too. The budget is spent from the first retry
+    that it refuses until half of it is free again; without that gap every retry that ends would be news.
+
     Args:
         share: retries allowed, as a share of the requests in flight (Envoy's retry budget: 20 %).
         floor: retries that are always allowed (Envoy: 3).
+
+    Attributes:
+        in_flight: requests that are being worked at.
+        retrying: retries under way.
+        spent: it has refused one, and not half of it is free yet.
+        news: what changed since somebody took it out.
     """
 
-    __slots__ = ("_floor", "_share", "in_flight", "retrying")
+    __slots__ = ("_floor", "_share", "in_flight", "news", "retrying", "spent")
 
     def __init__(self, share: float, floor: int) -> None:
         self._share = share
         self._floor = floor
         self.in_flight = 0
         self.retrying = 0
+        self.spent = False
+        self.news: list[Change] = []
 
     def started(self) -> None:
         """A request came."""
@@ -65,11 +80,14 @@ class RetryBudget:
 
     def ended(self) -> None:
         """A request got its outcome."""
-        self.in_flight = max(0, self.in_flight - 1)
+        if self.in_flight > 0:
+            self.in_flight -= 1
 
     def take(self) -> bool:
         """Ask for one retry; False means that retries would do more harm than good now."""
-        if self.retrying >= max(self._floor, self._share * self.in_flight):
+        if self.retrying >= self._room:
+            if not self.spent:
+                self._turn(spent=True)
             return False
         self.retrying += 1
         return True
@@ -77,3 +95,15 @@ class RetryBudget:
     def give_back(self) -> None:
         """A retry that was taken is over."""
         self.retrying = max(0, self.retrying - 1)
+        if self.spent and 2 * self.retrying <= self._room:
+            self._turn(spent=False)
+
+    @property
+    def _room(self) -> float:
+        return max(self._floor, self._share * self.in_flight)
+
+    def _turn(self, *, spent: bool) -> None:
+        self.spent = spent
+        states = ("available", "spent") if spent else ("spent", "available")
+        reason = f"{self.retrying} retries under way, {self.in_flight} requests in flight"
+        self.news.append(Change("retry_budget", "all models", *states, reason))

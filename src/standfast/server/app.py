@@ -50,9 +50,9 @@ def _add_health(app: FastAPI, plane: DataPlane, status: Status) -> None:
     @app.get("/health", tags=["health"])
     @app.get("/v1/health", tags=["health"])
     def health() -> JSONResponse:
-        """Status of the gateway, of each model and of each target; 503 only when every model is down."""
+        """Status of the gateway, of each model and of each target; 503 only when every model is unhealthy."""
         summary = health_summary(plane.gateway)
-        return JSONResponse(summary, 503 if summary["status"] == "down" else 200)
+        return JSONResponse(summary, 503 if summary["status"] == "unhealthy" else 200)
 
     @app.get("/livez", tags=["health"])
     def livez() -> dict[str, str]:
@@ -90,13 +90,14 @@ def _add_models(app: FastAPI, plane: DataPlane) -> None:
     @app.get("/v1/models", tags=["models"])
     def models(_: Annotated[str, Depends(caller)]) -> dict[str, object]:
         """What clients may name."""
-        return {"object": "list", "data": [entry(name) for name in plane.gateway.snapshot.routes]}
+        return {"object": "list", "data": [entry(name) for name in plane.gateway.snapshot.names]}
 
     @app.get("/v1/models/{model:path}", tags=["models"])
     def model(model: str, _: Annotated[str, Depends(caller)]) -> dict[str, object]:
         """One of them."""
-        if model not in plane.gateway.snapshot.routes:
-            raise UnknownModel(unknown("model", model[:256], plane.gateway.snapshot.routes))
+        names = plane.gateway.snapshot.names
+        if model not in names:
+            raise UnknownModel(unknown("model", model[:256], names))
         return entry(model)
 
 

@@ -1,6 +1,7 @@
 """The data plane's routes: from an HTTP request to an inquiry, and errors back in the client's own format."""
 
 import logging
+from dataclasses import replace
 from http import HTTPStatus
 
 from standfast import plugins
@@ -121,9 +122,7 @@ class DataPlane:
         models = self.gateway.snapshot.routes
         body, fallback = read_simple_chat(request.body, default_model=next(iter(models), ""))
         if not fallback:
-            controls = Controls(
-                controls.session, controls.tags, controls.priority, controls.deadline, False, controls.trace
-            )
+            controls = replace(controls, fallback=False)
         simple = SimpleChat(out, self.gateway.services.clock)
         drive = self.gateway.submit(
             Inquiry(self._chat, Operation.CHAT, self._chat.read(body), controls, caller), simple

@@ -92,7 +92,7 @@ class SimpleChat:
             "model": served.deployment.model if served is not None else completion.model,
             "content": (completion.choices[0].message.content or "") if completion.choices else "",
             "latency_ms": round((self._clock.now() - self._began) * 1000, 1),
-            "fallback_used": served is not drive.exchange.first_choice,
+            "fallback_used": served is not drive.exchange.first_choice if drive.kept is None else drive.kept.fallback,
             "attempts_count": len(drive.exchange.attempts),
         }
         kept = b"".join(line + b"\r\n" for line in headers.split(b"\r\n") if line.startswith(b"x-standfast-"))

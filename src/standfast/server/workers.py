@@ -63,6 +63,8 @@ class _Team:
             del number, frame
             nonlocal told
             told = True
+            for each in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(each, signal.SIG_IGN)  # a second one must not meet the first one's way out
             raise _Leaving
 
         signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a worker that starts reads the newest file anyway

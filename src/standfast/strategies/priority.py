@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from standfast.canon.ask import Ask
 from standfast.canon.instants import Monotonic
+from standfast.policy.explain import Row, hindered, rows
 from standfast.policy.fleet import Fleet
 from standfast.policy.route import Target
 
@@ -14,6 +15,8 @@ class Priority:
 
     name = "priority"
     tiered = True
+    wants: frozenset[str] = frozenset()
+    measure = "the order written"
 
     def rank(
         self, targets: Sequence[Target], ask: Ask, fleet: Fleet, rng: random.Random, now: Monotonic
@@ -21,6 +24,11 @@ class Priority:
         """As they came."""
         del ask, fleet, rng, now
         return targets
+
+    def explain(self, targets: Sequence[Target], ask: Ask, fleet: Fleet, now: Monotonic) -> list[Row]:
+        """As they came; who cannot be used keeps its place and is passed over."""
+        del ask
+        return rows(targets, lambda target: (None, {}, hindered(target, fleet, now)))
 
 
 STRATEGY = Priority()

@@ -1,0 +1,243 @@
+"""The client's side of a request under way: what is said and in which headers, and what is told when it is over."""
+
+from typing import TYPE_CHECKING
+
+from standfast.canon.instants import NEVER, Monotonic
+from standfast.canon.record import RequestRecord
+from standfast.engine.answers import Reserve, Served
+from standfast.engine.inquiry import Inquiry
+from standfast.engine.judging import Demands
+from standfast.engine.rename import Renamer
+from standfast.engine.reply_headers import JSON_HEADERS, STREAM_HEADERS, attempt_headers, error_headers, trace_header
+from standfast.engine.services import Services
+from standfast.engine.watch import Lane
+from standfast.errors import StandfastError
+from standfast.formats._replay import Heard, heard
+from standfast.http1.base import Downstream
+from standfast.policy.exchange import Exchange
+from standfast.policy.route import Target
+
+if TYPE_CHECKING:  # the snapshot is the configuration at work; it starts drives through the gateway
+    from standfast.engine.assemble import Snapshot
+
+HEARTBEAT = b": ping\n\n"
+
+MOST_TOLD = 256 * 1024
+"""Bytes of a stream that are remembered, so that a second attempt can be compared with them; a longer one is not
+repeated when it breaks. With some 250 bytes for a token it is a thousand tokens or more."""
+
+
+class Delivery:
+    """What `Drive` is built on.
+
+    Attributes:
+        id: the request's id.
+        out: the client's side.
+        stream: the client wants server-sent events.
+        deadline: instant after which nobody waits for the answer.
+        due, beat_at: when the watch is to call `expired`.
+        touched: content came since the watch looked last; `due` is then moved to `gap` seconds later, `end` at most.
+        served: the target that answers; None before the first content.
+        error: what the client was told, None for success.
+        demands: what is asked of its answers; None for nothing.
+        reserve: what the gateway can say itself; None for nothing.
+        kept: what it has said itself; None for an upstream's answer.
+        heard: what the client has been told, once a stream broke.
+        answering: name of the target whose answer is under way; empty for none.
+    """
+
+    __slots__ = (
+        "_body",
+        "_first",
+        "_napped",
+        "_opened",
+        "_over",
+        "_received",
+        "_reminder",
+        "_renamer",
+        "_seen",
+        "_snapshot",
+        "_told",
+        "_told_bytes",
+        "answering",
+        "beat_at",
+        "deadline",
+        "demands",
+        "due",
+        "end",
+        "error",
+        "exchange",
+        "gap",
+        "heard",
+        "id",
+        "inquiry",
+        "kept",
+        "out",
+        "reserve",
+        "served",
+        "services",
+        "stream",
+        "touched",
+    )
+
+    def __init__(
+        self, services: Services, snapshot: "Snapshot", inquiry: Inquiry, exchange: Exchange, out: Downstream
+    ) -> None:
+        ask = exchange.ask
+        self.services = services
+        self.inquiry = inquiry
+        self.exchange = exchange
+        self.out = out
+        self.id = services.request_id()
+        self.stream = ask.stream
+        self.deadline = ask.deadline
+        self.due: float = NEVER
+        self.beat_at: float = NEVER
+        self.gap = 0.0
+        self.end: float = NEVER
+        self.touched = False
+        self.served: Target | None = None
+        self.error: StandfastError | None = None
+        self.demands: Demands | None = None
+        self.reserve: Reserve | None = None
+        self.kept: Served | None = None
+        self.answering = ""
+        self.heard: Heard | None = None
+        self._snapshot = snapshot
+        self._received = services.clock.wall()
+        self._body = b""
+        self._first: Monotonic | None = None
+        self._napped = 0.0
+        self._seen: float = 0.0
+        self._renamer = Renamer(ask.model) if exchange.route.rename else None
+        self._reminder: Lane | None = None
+        self._told: list[bytes] | None = [] if ask.stream and exchange.route.on_break != "error" else None
+        self._told_bytes = 0
+        self._opened = False
+        self._over = False
+
+    # while it goes on
+
+    def beat(self, now: Monotonic) -> None:
+        """If nothing has been said for a while, say something: idle proxies must not cut the stream."""
+        if not self._opened:
+            self.open(STREAM_HEADERS)
+            self.out.write(HEARTBEAT)
+        elif self.due == self._seen or self.demands is not None:  # content moves it, but may be held back
+            self.out.write(HEARTBEAT)
+        self._seen = self.due
+        self.beat_at = now + self.services.heartbeat
+
+    def open(self, headers: bytes) -> None:
+        """The head of a streamed answer, once."""
+        if not self._opened:
+            self._opened = True
+            self.out.begin(200, headers + self._own_headers(len(self.exchange.attempts) + 1))
+
+    def pass_on(self, events: bytes) -> None:
+        """Complete events of the stream, in the client's format."""
+        if self._renamer is not None:
+            events = self._renamer.stream(events)
+        if self._told is not None:
+            self._told.append(events)
+            self._told_bytes += len(events)
+            if self._told_bytes > MOST_TOLD:
+                self._told = None
+        if self.reserve is not None:
+            self.reserve.add(events)
+        self.out.write(events)
+
+    def read_back(self) -> bool:
+        """What has the client been told? True if a second attempt can be compared with it."""
+        self.heard = heard(self.inquiry.format, self._told or ())
+        return not self.heard.fault
+
+    # its end
+
+    def finish(self) -> None:
+        """The answer is complete."""
+        self._over = True
+        if self.stream:
+            self.out.end()
+        else:
+            outlet = self._snapshot.outlets[self.served.deployment]  # type: ignore[union-attr]  # committed before
+            self.out.reply(200, outlet.reply_headers + self._own_headers(len(self.exchange.attempts)), self._body)
+        if self.reserve is not None:
+            served = self.served
+            fallback = served is not self.exchange.first_choice
+            self.reserve.keep(served.deployment, self._body, fallback=fallback)  # type: ignore[union-attr]  # committed
+        self.conclude(200, "")
+
+    def serve(self, kept: Served) -> None:
+        """Answer without an upstream."""
+        self._over = True
+        self.kept = kept
+        own = self._own_headers(len(self.exchange.attempts))
+        kept.give(self.out, own, stream=self.stream, opened=self._opened)
+        self.conclude(200, "")
+
+    def deliver_error(self, error: StandfastError) -> None:
+        """There is no answer, or none that is whole."""
+        self._over = True
+        self.error = error
+        form = self.inquiry.format
+        if self._opened:
+            self.out.write(form.write_stream_error(error))
+            self.out.end()
+        else:
+            headers = JSON_HEADERS + self._own_headers(len(self.exchange.attempts)) + error_headers(error)
+            self.out.reply(error.status, headers, form.write_error(error))
+        self.conclude(error.status, error.code)
+
+    def _own_headers(self, attempts: int) -> bytes:
+        fallback = self.served is not None and self.served is not self.exchange.first_choice
+        kept, outcome = self.kept, "answering"
+        answering = self.answering
+        if kept is not None:
+            fallback, answering, outcome = kept.fallback, kept.deployment or kept.model, kept.source
+        headers = attempt_headers(self.id, attempts, fallback=fallback)
+        if self.reserve is not None:
+            headers += self.reserve.mark
+        if self.inquiry.controls.trace:
+            headers += trace_header(self.exchange.attempts, answering, self.inquiry.decision, outcome=outcome)
+        return headers
+
+    def _forget_reminder(self) -> None:
+        if self._reminder is not None:
+            self.services.watch.lanes.discard(self._reminder)
+            self._reminder = None
+
+    def conclude(self, status: int, code: str) -> None:
+        """Tell the hooks what became of the request."""
+        services, ask, attempts = self.services, self.exchange.ask, self.exchange.attempts
+        services.watch.leave(self)  # type: ignore[arg-type]  # a drive, always
+        self._forget_reminder()
+        arrived = ask.arrived
+        upstream = self._napped
+        for attempt in attempts:
+            upstream += attempt.ended - attempt.started
+        total = services.clock.now() - arrived
+        served, kept = self.served, self.kept
+        services.bus.request_ended(
+            RequestRecord(
+                self.id,
+                self._received,
+                ask.caller,
+                ask.model,
+                ask.operation,
+                self.stream,
+                status,
+                code,
+                "" if served is None else served.name,
+                (served is not None and served is not self.exchange.first_choice) if kept is None else kept.fallback,
+                tuple(attempts),
+                None if self._first is None else self._first - arrived,
+                total,
+                upstream,
+                attempts[-1].usage if attempts and kept is None else None,
+                ask.session,
+                ask.tags,
+                ask.priority,
+                "" if kept is None else kept.source,
+            )
+        )

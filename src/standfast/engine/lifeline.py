@@ -1,0 +1,186 @@
+"""The life of one attempt: sent, paused, watched, stopped; and exactly one end, which the drive hears of.
+
+An attempt is in one of these phases:
+
+    waiting     no content yet: comments, pings and role chunks are not content and do not move the deadline
+    flowing     content has come: the deadline is the gap; each piece leaves a mark (`touched`), the watch moves it
+    finishing   the provider's finish reason was seen, its terminator not yet: it gets a short grace
+    draining    the answer is complete, the connection's message is not: it gets the same grace, then is closed
+    over        nothing more is heard
+"""
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
+
+from standfast.canon.failure import Failure, FailureKind
+from standfast.canon.instants import NEVER, Monotonic
+from standfast.canon.usage import Usage
+from standfast.engine.outlet import Outlet
+from standfast.engine.watch import Lane
+from standfast.formats.base import StreamRelay
+from standfast.http1.base import UpstreamCall, UpstreamListener
+from standfast.policy.fleet import Permit
+from standfast.policy.steps import Send
+
+if TYPE_CHECKING:  # a drive makes its calls
+    from standfast.engine.drive import Drive
+
+GRACE = 1.0
+"""Seconds for what must follow a finish reason at once: the terminator, the end of the message."""
+
+WAITING, FLOWING, FINISHING, DRAINING, OVER = range(5)
+
+
+class Lifeline(ABC):
+    """What `Call` is built on.
+
+    Args:
+        drive: hears of it.
+        lane: holds its deadlines for the watch: the drive itself, but for a hedge.
+        send: the step.
+        outlet: the way out.
+    """
+
+    __slots__ = (
+        "_drive",
+        "_end",
+        "_gap",
+        "_lane",
+        "_paused",
+        "_phase",
+        "_relay",
+        "_upstream",
+        "outlet",
+        "permit",
+        "target",
+    )
+
+    def __init__(self, drive: "Drive", lane: "Drive | Lane", send: Send, outlet: Outlet) -> None:
+        self._drive = drive
+        self._lane = lane
+        self.permit: Permit = send.permit
+        self.target = send.target
+        self.outlet = outlet
+        deadlines = send.deadlines
+        self._gap = lane.gap = deadlines.gap
+        self._end = lane.end = deadlines.end
+        lane.due = deadlines.first_content
+        lane.touched = False
+        self._phase = WAITING
+        self._relay: StreamRelay | None = None
+        self._paused = False
+        self._upstream: UpstreamCall | None = None
+
+    def _send(self, listener: UpstreamListener, request: bytes, send: Send) -> None:
+        services = self._drive.services
+        limits = send.deadlines
+        upstream = services.client.send(
+            self.outlet.origin, request, listener, connect_timeout=limits.connect, tls_timeout=limits.tls
+        )
+        if self._phase is OVER:
+            upstream.cancel()
+        else:
+            self._upstream = upstream
+            if self._paused:
+                upstream.pause()
+
+    # what the drive tells
+
+    def stop(self) -> None:
+        """Give up now; nothing is reported."""
+        upstream = self._upstream
+        if self._phase is not OVER:
+            self._over()
+            if upstream is not None:
+                upstream.cancel()
+
+    def pause(self) -> None:
+        """The client reads too slowly."""
+        self._paused = True
+        if self._upstream is not None and self._phase is not OVER:
+            self._upstream.pause()
+
+    def resume(self) -> None:
+        """The client caught up."""
+        self._paused = False
+        if self._upstream is not None and self._phase is not OVER:
+            if self._phase in (FLOWING, FINISHING):
+                self._extend(self._gap if self._phase is FLOWING else GRACE)
+            self._upstream.resume()
+
+    # what the watch tells
+
+    def expired(self, now: Monotonic) -> None:
+        """A deadline passed."""
+        if self._phase is OVER:
+            return
+        if self._phase is FLOWING and now < self._end and self._paused:
+            self._extend(self._gap)  # the silence is the client's
+            return
+        if self._phase is FINISHING and self._paused and now < self._end:
+            self._extend(GRACE)  # what follows the finish waits until the client reads on
+            return
+        if self._phase is DRAINING:
+            self.stop()
+        elif self._phase is FINISHING and self._relay is not None:
+            upstream = self._upstream
+            self._close(self._relay)
+            if upstream is not None:
+                upstream.cancel()
+        else:
+            self._time_out(now)
+
+    # ends
+
+    @abstractmethod
+    def _close(self, relay: StreamRelay) -> None:
+        """The body is over, or its end is not waited for any longer."""
+
+    def _time_out(self, now: Monotonic) -> None:
+        if now >= self._drive.deadline:
+            failure = Failure(FailureKind.DEADLINE_PASSED, "the time for this request is over")
+        elif self._phase is WAITING:
+            failure = Failure(FailureKind.FIRST_TOKEN_TIMEOUT, "no content in time")
+        elif now >= self._end:
+            failure = Failure(FailureKind.STALLED, "the answer took longer than timeouts.total")
+        else:
+            failure = Failure(FailureKind.STALLED, f"silent for {self._gap:g} s")
+        self._break_off(failure)
+
+    def _break_off(self, failure: Failure) -> None:
+        upstream = self._upstream
+        if upstream is not None:
+            upstream.cancel()
+        self._fail(failure)
+
+    def _fail(self, failure: Failure) -> None:
+        if self._phase is not OVER:
+            self._over()
+            self._drive.failed(self, failure, self.usage)
+
+    def _over(self) -> None:
+        self._tell_repeat()
+        if self._phase is DRAINING:
+            self._drive.lingered()
+        self._phase = OVER
+        self._upstream = None  # it listens to us: no cycle may be left for the garbage collector
+        lane = self._lane
+        lane.due = NEVER
+        lane.touched = False
+        if type(lane) is Lane:
+            self._drive.services.watch.lanes.discard(lane)
+
+    def _tell_repeat(self) -> None:
+        upstream = self._upstream
+        if upstream is not None and upstream.retried_stale and self._phase is not DRAINING:
+            self._drive.repeated(self)
+
+    def _extend(self, seconds: float) -> None:
+        lane = self._lane
+        lane.touched = False
+        lane.due = min(self._drive.services.clock.now() + seconds, self._end)
+
+    @property
+    def usage(self) -> Usage | None:
+        """What the upstream has reported so far."""
+        return self._relay.usage if self._relay is not None else None

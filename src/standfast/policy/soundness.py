@@ -1,0 +1,62 @@
+"""Can a deployment be used now, and how likely is it to answer.
+
+A target that fails fast is idle and quick, so by load or latency alone it would draw all requests to itself (the "black
+hole" of load balancing). Therefore everything that is measured is multiplied with, or divided by, its soundness:
+
+    soundness = (1 - failures / (calls + 2)) ^ 8 x factor of its health
+
+of the recent calls that the breaker counts. Two calls are added so that one failure of one call is a third and not
+all. The eighth power makes the penalty outweigh what failing saves: a share of 5 % costs a third of the score, 20 %
+five sixths, 40 % all but a sixtieth. The window forgets, so a target that has mended is sound again by itself.
+
+While the breaker tries the deployment with a few permits, its soundness is 1: the breaker bounds the trial, and a
+target that nobody sends to would never be tried.
+"""
+
+from standfast.canon.instants import NEVER, Monotonic
+from standfast.policy.breaker import State
+from standfast.policy.places import Place
+
+PRIOR_CALLS = 2
+"""Calls that are taken to have succeeded before the first."""
+
+SEVERITY = 8
+"""Power of the share of successes."""
+
+SICK = 0.2
+"""Below this (about one failure in five) a target is for those who have no other."""
+
+
+def soundness(place: Place, now: Monotonic) -> float:
+    """0 (not to be used now) to 1 (nothing speaks against it)."""
+    state = place.breaker.state(now)
+    if state is State.OPEN or place.rest.until > now:
+        return 0.0
+    for seat in place.seats:
+        if seat.rest.until <= now and seat.key.rest.until <= now:
+            break
+    else:
+        return 0.0
+    if state is State.HALF_OPEN:
+        return 1.0
+    health = place.health
+    if health is not None and health.shunned > now:
+        return 0.0
+    calls, failures = place.breaker.recent(now)
+    value = (1.0 - failures / (calls + PRIOR_CALLS)) ** SEVERITY if failures else 1.0
+    return value if health is None else value * health.factor(now)
+
+
+def hindrance(place: Place, now: Monotonic) -> str:
+    """Why its soundness is 0, in a few words; empty if it is not."""
+    if place.breaker.state(now) is State.OPEN:
+        return f"its breaker is open for {place.breaker.retry_at(now) - now:.1f} s"
+    if place.rest.until > now:
+        return f"it rests for {place.rest.until - now:.1f} s"
+    free = min((max(seat.rest.until, seat.key.rest.until) for seat in place.seats), default=NEVER)
+    if free > now:
+        return f"all its keys rest for {free - now:.1f} s"
+    health = place.health
+    if health is not None and health.shunned > now and place.breaker.state(now) is State.CLOSED:
+        return f"it is unhealthy: {health.reason}"
+    return ""

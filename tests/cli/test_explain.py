@@ -1,0 +1,77 @@
+"""`standfast explain`."""
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+CONFIG = """
+providers:
+  openai: {keys: [k]}
+  local: {type: openai_like, base_url: "http://127.0.0.1:1/v1", keys: [none]}
+models:
+  m: [openai/gpt-4.1, local/x]
+  cheap: {strategy: cheapest, targets: [openai/gpt-4.1, openai/gpt-4o-mini, local/x]}
+facts:
+  local/x: {context: 1500, abilities: []}
+"""
+
+
+@pytest.fixture
+def explain(run: Run, tmp_path: Path) -> Run:
+    """Runs `standfast explain ARGUMENTS` beside a configuration."""
+    (tmp_path / "standfast.yaml").write_text(CONFIG)
+    return lambda *arguments, **more: run("explain", *arguments, **more)
+
+
+def test_it_tells_who_and_why(explain: Run) -> None:
+    """One line for each target, best first, with the factors; the kind is read from the text."""
+    done = explain("Write a Python function")
+    assert (done.returncode, done.stderr) == (0, "")
+    headline, *lines = done.stdout.splitlines()
+    assert "model auto; strategy smart" in headline
+    assert "kind code" in headline
+    assert [line.split("\t")[0] for line in lines] == ["1", "2", "3"]
+    assert {line.split("\t")[1] for line in lines} == {"openai/gpt-4.1", "openai/gpt-4o-mini", "local/x"}
+    assert all("quality" in line and "price" in line for line in lines)
+
+
+def test_as_data(explain: Run) -> None:
+    """The same as JSON, with who was passed over and why."""
+    words = ("hello", "--model", "cheap", "--priority", "5", "--max-tokens", "2000", "--json")
+    report = json.loads(explain(*words).stdout)
+    assert report["ok"] is True
+    assert (report["strategy"], report["priority"], report["answer_tokens"]) == ("cheapest", 5, 512)
+    assert [row["target"] for row in report["rows"]] == ["openai/gpt-4o-mini", "openai/gpt-4.1", "local/x"]
+    assert report["rows"][-1]["dropped"].startswith("needs about 20")
+    assert report["rows"][0]["score"] == pytest.approx(report["rows"][0]["factors"]["usd"])
+
+
+def test_needs_and_limits(explain: Run) -> None:
+    """Options stand for what a request could say; what nobody can do is passed over."""
+    done = explain("hello", "--needs", "tools", "images", "--kind", "legal", "--prefer", "cost", "--stream")
+    assert "kind legal; needs images, tools" in done.stdout
+    assert "local/x\t" in done.stdout
+    assert "passed over: lacks images, tools" in done.stdout
+    done = explain("hello", "--model", "m", "--max-cost-usd", "0.1")
+    assert "-\tlocal/x\t-\tpassed over: unpriced, 0.1 $ are allowed" in done.stdout
+
+
+def test_exit_codes(explain: Run) -> None:
+    """0 if somebody could be asked, 1 if nobody, 2 for wrong usage; messages on standard error."""
+    assert explain("hello", "--model", "m").returncode == 0
+    for words in (("hello", "--model", "nobody"), ("hello", "--max-cost-usd", "0"), ("hello", "--kind", "two words")):
+        done = explain(*words)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr.startswith("standfast: ")
+    assert explain(" ").returncode == 2
+    assert explain("hello", "--prefer", "cheap").returncode == 2
+
+
+def test_the_question_may_come_through_a_pipe(explain: Run) -> None:
+    """Without a prompt standard input is read."""
+    assert "kind translation" in explain(stdin="Translate this to German: hello").stdout

@@ -1,0 +1,52 @@
+"""docs/simulate.md tells what the command does."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from standfast.cli import main
+from standfast.sim import files
+from standfast.sim.report import MEANINGS
+from standfast.sim.require import parse
+
+PAGE = (Path(__file__).parents[2] / "docs" / "simulate.md").read_text("utf-8")
+
+
+def blocks(kind: str) -> list[str]:
+    """The page's examples of a kind."""
+    return re.findall(rf"```{kind}\n(.*?)```", PAGE, re.DOTALL)
+
+
+def test_the_examples_scenario_is_one() -> None:
+    """The long example is read as it stands."""
+    text = next(block for block in blocks("yaml") if block.startswith("title:"))
+    assert files.parse(text, "docs/simulate.md").duration == 3_600
+
+
+def test_the_workflow_asks_for_figures_that_there_are() -> None:
+    """The workflow is YAML, its requirements are understood, its scenarios are shipped or somebody's own."""
+    workflow = yaml.safe_load(next(block for block in blocks("yaml") if block.startswith("name:")))
+    job = workflow["jobs"]["rehearse"]
+    command = next(step["run"] for step in job["steps"] if "simulate" in step.get("run", ""))
+    assert len(parse(tuple(re.findall(r"--require '([^']+)'", command)))) == 3
+    shipped = [name for name in job["strategy"]["matrix"]["scenario"] if not name.endswith(".yaml")]
+    assert set(shipped) <= set(files.names())
+
+
+def test_every_figure_of_the_page_is_one() -> None:
+    """No figure is promised that no report has."""
+    rows = [line.split("|")[1] for line in PAGE.splitlines() if line.startswith("| `")]
+    named = [name for row in rows for name in re.findall(r"`([a-z][a-z0-9_]+)`", row)]
+    assert len(named) > 15
+    assert [name for name in named if name not in MEANINGS] == []
+
+
+def test_every_option_of_the_page_is_one(capsys: pytest.CaptureFixture[str]) -> None:
+    """Each `--option` of an example stands in the command's help."""
+    main(["simulate", "--help"])
+    offered = capsys.readouterr().out
+    used = {option for block in blocks("console") for option in re.findall(r"--[a-z-]+", block)}
+    assert len(used) > 6
+    assert [option for option in used if option not in offered] == []

@@ -1,0 +1,205 @@
+"""A scenario from an access log: what was recorded comes out again."""
+
+from pathlib import Path
+
+import pytest
+
+from standfast.canon.attempt import Attempt, Outcome
+from standfast.canon.deployment import Operation
+from standfast.canon.failure import Failure, FailureKind
+from standfast.canon.instants import Wall
+from standfast.canon.record import Change, RequestRecord
+from standfast.canon.usage import Usage
+from standfast.config.schema import Config
+from standfast.errors import ConfigError
+from standfast.hooks._lines import json_line, text_line
+from standfast.sim import recorded
+from standfast.sim.files import parse, write
+from standfast.sim.recorded import Recorded
+from standfast.sim.settings import Scenario
+from support.rehearsal import config, figure, report, scenario, witnessed
+
+NOON = 1_760_000_000.0
+
+
+def record(at: float, *attempts: Attempt, **fields: object) -> RequestRecord:
+    """A finished request that was received at that second; answered by its last attempt, if that succeeded."""
+    last = attempts[-1]
+    well = last.outcome is Outcome.SUCCESS
+    stream = bool(fields.pop("stream", True))
+    base: dict[str, object] = {
+        "id": "req_1",
+        "caller": "",
+        "model": "m",
+        "operation": Operation.CHAT,
+        "status": 200 if well else 503,
+        "code": "" if well else "server_error",
+        "deployment": last.deployment if well else "",
+        "fallback": len(attempts) > 1,
+        "first_token": last.first_content if stream else None,
+        "total": last.ended,
+        "upstream": last.ended,
+        "usage": last.usage,
+    }
+    return RequestRecord(received=Wall(NOON + at), stream=stream, attempts=attempts, **{**base, **fields})  # type: ignore[arg-type]
+
+
+def answer(
+    start: float = 0.0, first: float = 0.4, end: float = 2.4, target: str = "openai/a", tokens: int = 101
+) -> Attempt:
+    """A success."""
+    return Attempt(target, 0, Outcome.SUCCESS, None, start, start + first, start + end, Usage(300, tokens))
+
+
+def failure(kind: FailureKind, end: float = 0.3, target: str = "openai/a") -> Attempt:
+    """A failure."""
+    return Attempt(target, 0, Outcome.FAILURE, Failure(kind), 0.0, None, end)
+
+
+def read(path: Path, *lines: object, house: Config | None = None) -> Recorded:
+    """What is made of these records, changes and texts."""
+    log = path / "access.log"
+    log.write_text("".join(f"{line if isinstance(line, str) else json_line(line, NOON)}\n" for line in lines))  # type: ignore[arg-type]
+    return recorded.read(log, house or config())
+
+
+def test_the_shape_of_the_traffic_is_taken_over(tmp_path: Path) -> None:
+    """Count, duration, curve, streaming share, priorities, callers by rank and never by name, sizes."""
+    lines = [
+        record(
+            at * 10.0,
+            answer(),
+            stream=at % 4 != 0,
+            priority=5 if at % 10 == 0 else 3,
+            caller="alice" if at % 5 else "bob",
+        )
+        for at in range(361)
+    ]
+    found = read(tmp_path, *lines).scenario
+    workload = found.workload
+    assert (workload.requests, found.duration) == (361, 3_600.0)
+    assert workload.streaming == pytest.approx(0.75, abs=0.01)
+    assert workload.priorities == pytest.approx({3: 0.9, 5: 0.1}, abs=0.01)
+    assert workload.callers == pytest.approx({"caller-1": 0.8, "caller-2": 0.2}, abs=0.01)
+    assert workload.prompt_tokens.quantiles is not None
+    assert workload.prompt_tokens.quantiles[50] == pytest.approx(300, rel=0.01)
+    assert all(0.7 < rate <= 1 for rate in workload.curve)
+
+
+def test_a_quiet_night_shows_in_the_curve(tmp_path: Path) -> None:
+    """Twice the requests in the second half: twice the rate there."""
+    lines = [record(at * 4.0, answer()) for at in range(900)] + [
+        record(3_600 + at * 2.0, answer()) for at in range(1_800)
+    ]
+    curve = read(tmp_path, *lines).scenario.workload.curve
+    middle = len(curve) // 2
+    assert sum(curve[: middle - 1]) / (middle - 1) == pytest.approx(0.5, abs=0.05)
+    assert sum(curve[middle + 1 :]) / len(curve[middle + 1 :]) == pytest.approx(1.0, abs=0.05)
+
+
+def test_latencies_are_the_targets_own(tmp_path: Path) -> None:
+    """The time of an attempt that failed before is not the answering target's; tokens come at their own pace."""
+    slow = answer(start=5.0, first=1.0, end=3.0, target="anthropic/b")
+    lines = [record(float(at), failure(FailureKind.SERVER_ERROR, end=5.0), slow) for at in range(4)]
+    lines += [record(10.0 + at, answer()) for at in range(50)]
+    upstreams = read(tmp_path, *lines).scenario.upstreams
+    second = upstreams["anthropic/b"]
+    assert second.first_token is not None
+    assert second.first_token.quantiles is not None
+    assert second.first_token.quantiles[50] == pytest.approx(1.0, rel=0.01)
+    assert second.per_token is not None
+    assert second.per_token.quantiles is not None
+    assert second.per_token.quantiles[50] == pytest.approx(0.02, rel=0.01)
+
+
+def test_single_failures_are_ordinary_and_rows_are_outages(tmp_path: Path) -> None:
+    """One in ten at any time is a share; five in a row are a trouble with a beginning and an end."""
+    ordinary = [
+        record(float(at), failure(FailureKind.OVERLOADED, end=0.1)) if at % 10 == 0 else record(float(at), answer())
+        for at in range(100)
+    ]
+    outage = [record(100.0 + at, failure(FailureKind.CONNECT_FAILED, end=0.001)) for at in range(30)]
+    after = [record(130.0 + at, answer()) for at in range(20)]
+    found = read(tmp_path, *ordinary, *outage, *after).scenario
+    (error,) = found.upstreams["openai/a"].errors or ()
+    assert (error.kind, error.share) == (FailureKind.OVERLOADED, pytest.approx(10 / 120, abs=1e-3))
+    assert error.after is not None
+    (trouble,) = found.troubles
+    assert trouble.where == ("openai/a",)
+    assert (trouble.at, trouble.lasts) == (pytest.approx(100, abs=0.1), pytest.approx(30.7, abs=0.1))
+    assert [(each.kind, each.share) for each in trouble.errors] == [(FailureKind.CONNECT_FAILED, 1.0)]
+
+
+def test_an_outage_that_has_not_ended_lasts_to_the_end(tmp_path: Path) -> None:
+    """The log stops while the target is down."""
+    lines = [record(float(at), answer()) for at in range(50)]
+    lines += [record(50.0 + at, failure(FailureKind.SERVER_ERROR)) for at in range(10)]
+    (trouble,) = read(tmp_path, *lines).scenario.troubles
+    assert trouble.at + trouble.lasts == pytest.approx(59.0, abs=0.1)
+
+
+def test_broken_lines_are_counted_and_named(tmp_path: Path) -> None:
+    """A torn line is no reason to stop; its number helps to look at it. Changes and blank lines are no requests."""
+    change = Change("breaker", "openai/a", "closed", "open", "server_error", 5.0)
+    good = [record(float(at), answer()) for at in range(30)]
+    broken = ['{"event": "request", "ti', "[1]", json_line(good[0], NOON).replace("success", "success")[:-40]]
+    found = read(tmp_path, change, *good[:10], *broken, "", *good[10:], '{"event": "request", "time": "soon"}')
+    assert found.scenario.workload.requests == 30
+    assert "left out 4 lines that are not of this log: 12, 13, 14, 36" in found.notes
+
+
+def test_requests_for_foreign_models_are_left_out_and_said(tmp_path: Path) -> None:
+    """What the configuration does not have cannot be rehearsed with it."""
+    lines = [record(float(at), answer(), model="m" if at % 3 else "other") for at in range(30)]
+    found = read(tmp_path, *lines)
+    assert found.scenario.workload.requests == 20
+    assert "left out 10 requests for 'other', which the configuration does not have" in found.notes
+
+
+@pytest.mark.parametrize("content", ["", "not a log\n", text_line(record(0.0, answer()), NOON) + "\n"])
+def test_what_holds_no_request_is_an_error(tmp_path: Path, content: str) -> None:
+    """An empty file, another file, a log in the form for people: each is told what is needed."""
+    log = tmp_path / "access.log"
+    log.write_text(content)
+    with pytest.raises(ConfigError, match=r"log\.format: json"):
+        recorded.read(log, config())
+    with pytest.raises(ConfigError, match="cannot be read"):
+        recorded.read(tmp_path / "missing.log", config())
+
+
+def test_a_log_without_usage_says_that_sizes_are_assumed(tmp_path: Path) -> None:
+    """What the log does not tell is not passed off as measured."""
+    attempt = Attempt("openai/a", 0, Outcome.SUCCESS, None, 0.0, 0.4, 2.4)
+    found = read(tmp_path, *(record(float(at), attempt) for at in range(20)))
+    assert any("sizes of requests and answers are assumed" in note for note in found.notes)
+
+
+def logged(weather: Scenario, house: Config, path: Path) -> Path:
+    """Plays a scenario and writes the access log that the gateway would have written."""
+    log = path / "access.log"
+    log.write_text("".join(f"{json_line(each, NOON)}\n" for each in witnessed(weather, house, wall=NOON)))
+    return log
+
+
+def test_a_rehearsed_day_calibrated_from_its_own_log_looks_the_same(tmp_path: Path) -> None:
+    """Played, logged, calibrated, played again: availability, latencies and effort agree; so does the saved file."""
+    weather = scenario(
+        duration="2h",
+        workload={"requests": 12_000, "arrivals": "poisson", "streaming": 0.6, "curve": [1, 3, 1]},
+        upstreams={
+            "*": {"first_token": {"median": 0.4, "p95": 1.0}, "per_token": {"median": 0.01, "p95": 0.02}},
+            "primary": {"errors": [{"kind": "server_error", "share": 0.05}, {"kind": "connect_failed", "share": 0.02}]},
+        },
+        troubles=[{"at": "40m", "lasts": "15m", "where": "primary", "errors": "connect_failed"}],
+    )
+    house = config()
+    made = recorded.read(logged(weather, house, tmp_path), house)
+    again = parse(write(made.scenario), "saved")
+    assert again == made.scenario
+    before, after = report(weather, house), report(again, house, seed=9)
+    assert figure(after, "requests") == 12_000
+    assert figure(after, "availability") == pytest.approx(figure(before, "availability"), abs=0.1)
+    for name in ("p50_first_token_ms", "p95_first_token_ms", "p50_total_ms", "p95_total_ms"):
+        assert figure(after, name) == pytest.approx(figure(before, name), rel=0.1), name
+    assert figure(after, "attempts_per_request") == pytest.approx(figure(before, "attempts_per_request"), rel=0.03)
+    assert figure(after, "failovers") == pytest.approx(figure(before, "failovers"), rel=0.25)
