@@ -108,6 +108,7 @@ def test_a_request_is_one_json_line() -> None:
         "session": "s-1",
         "tags": ["a", "b"],
         "priority": 3,
+        "source": "",
     }
 
 

@@ -9,11 +9,14 @@ import random
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
+from standfast.canon.deployment import Deployment
 from standfast.canon.failure import Failure, FailureKind
-from standfast.canon.instants import Monotonic
+from standfast.canon.instants import NEVER, Monotonic
 from standfast.canon.record import Change
+from standfast.canon.usage import Usage
 from standfast.policy.exchange import Exchange
 from standfast.policy.fleet import Fleet, KeyPool, Permit
 from standfast.policy.hedge import HedgeSettings
@@ -93,19 +96,41 @@ class Plan:
 Behave = Callable[[Send, "Client"], Plan]
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Client:
-    """One request, and what became of it."""
+    """One request, and what its driver has seen of it.
+
+    Attributes:
+        exchange: its judgement.
+        poison: for tests that send requests which break every upstream.
+        calls: attempts under way.
+        heard: attempts whose first content came.
+        behind: replays that have not said what the client has.
+        sends, commits, ends: all steps of these kinds.
+        ended: when.
+        sleeping: a nap is pending.
+        ticket: its place in the line.
+        waited: it has had one.
+        breaks: answers that broke off after their first content.
+    """
 
     exchange: Exchange
     poison: bool = False
     calls: dict[Permit, Send] = field(default_factory=dict)
-    ends: list[Step] = field(default_factory=list)
+    heard: set[Permit] = field(default_factory=set)
+    behind: set[Permit] = field(default_factory=set)
     sends: list[Send] = field(default_factory=list)
     commits: list[Permit] = field(default_factory=list)
+    ends: list[Step] = field(default_factory=list)
     ended: Monotonic | None = None
+    sleeping: bool = False
+    ticket: Ticket | None = None
     waited: bool = False
-    naps: int = 0
+    breaks: int = 0
+    ambiguous: int = 0
+
+    def __repr__(self) -> str:
+        return f"<Client: {len(self.sends)} attempts, ends {[type(end).__name__ for end in self.ends]}>"
 
     @property
     def answered(self) -> bool:
@@ -125,12 +150,25 @@ class Hands:
 
     Args:
         scene: the fleet and the route.
-        behave: what an upstream does with each attempt.
+        behave: what an upstream does with each attempt; by default nothing but time out.
         replayable, resumable: what the driver says of broken answers.
+        seed: of the upstreams' chance, in `rng`.
+
+    Attributes:
+        now: the instant.
+        clients: all requests.
+        changes: all changes of state that were told.
+        sent, under_way: attempts by deployment.
     """
 
     def __init__(
-        self, scene: Scene, behave: Behave, *, replayable: bool = True, resumable: bool = False, seed: int = 1
+        self,
+        scene: Scene,
+        behave: Behave = lambda _, __: Plan(),
+        *,
+        replayable: bool = True,
+        resumable: bool = False,
+        seed: int = 1,
     ) -> None:
         self.scene = scene
         self.behave = behave
@@ -140,34 +178,37 @@ class Hands:
         self.changes: list[Change] = []
         self.sent: Counter[str] = Counter()
         self.under_way: Counter[str] = Counter()
-        self._replayable = replayable
-        self._resumable = resumable
+        self.replayable = replayable
+        self.resumable = resumable
         self._agenda: list[tuple[float, int, Callable[..., None], tuple[Any, ...]]] = []
         self._count = itertools.count()
-        self._freed: list[Any] = []
+        self._freed: list[Deployment] = []
         self._handing_on = False
 
-    # what a test does
+    # time
 
     def arrive(self, at: float, *, poison: bool = False, seconds: float = 900.0, **ask: object) -> Client:
         """A request that comes so many seconds after the start."""
         client = Client(self.scene.exchange(Monotonic(START + at), seconds=seconds, **ask), poison)
         self.clients.append(client)
-        self.at(START + at, self._open, client)
+        self.at(START + at, self.open, client)
         return client
 
     def leave(self, at: float, client: Client) -> None:
-        """The client hangs up."""
-        self.at(START + at, self._cancel, client)
+        """The client hangs up so many seconds after the start."""
+        self.at(START + at, self.cancel, client)
 
-    def at(self, instant: float, what: Callable[..., None], *arguments: Any) -> None:
+    def at(self, instant: float, what: Callable[..., None], *arguments: object) -> None:
         """Put something on the agenda."""
         heapq.heappush(self._agenda, (instant, next(self._count), what, arguments))
 
-    def run(self, until: float | None = None) -> None:
+    def run(self, until: float = NEVER) -> None:
         """Let time pass, until nothing is to be done or so many seconds after the start."""
-        while self._agenda and (until is None or self._agenda[0][0] <= START + until):
+        while self._agenda and self._agenda[0][0] <= START + until:
             self.step()
+        if until < NEVER:
+            self.now = Monotonic(max(self.now, START + until))
+            self._look_at_line()
 
     def step(self) -> bool:
         """Do what is next on the agenda; False if there is nothing."""
@@ -179,43 +220,72 @@ class Hands:
         self._look_at_line()
         return True
 
-    # what happens
+    # events
 
-    def _open(self, client: Client) -> None:
+    def open(self, client: Client) -> None:
+        """The request is here."""
         self._perform(client, client.exchange.open(self.now))
 
-    def _cancel(self, client: Client) -> None:
+    def cancel(self, client: Client) -> None:
+        """Its client is gone."""
+        client.ticket, client.sleeping = None, False
         self._perform(client, client.exchange.cancel(self.now))
 
-    def _content(self, client: Client, permit: Permit) -> None:
+    def content(self, client: Client, permit: Permit) -> None:
+        """First content, if the attempt is under way."""
         if permit in client.calls:
+            client.heard.add(permit)
             self._perform(client, client.exchange.first_content(permit, self.now))
 
-    def _compared(self, client: Client, permit: Permit, *, differs: bool) -> None:
-        if permit in client.calls:
+    def compared(self, client: Client, permit: Permit, *, differs: bool) -> None:
+        """A replay differs from what the client has, or goes beyond it."""
+        if permit in client.behind:
+            client.behind.discard(permit)
             event = client.exchange.diverged if differs else client.exchange.caught_up
             self._perform(client, event(permit, self.now))
 
-    def _end(self, client: Client, permit: Permit) -> None:
+    def end(self, client: Client, permit: Permit, usage: Usage | None = None) -> None:
+        """An answer is whole, if the attempt is under way."""
         if permit in client.calls:
             self._over(client, permit)
-            self._perform(client, client.exchange.completed(permit, None, self.now))
-            self._free(permit)
+            self._perform(client, client.exchange.completed(permit, usage, self.now))
+            assert client.ends, "a whole answer is the end"
+            self._hand_on(permit.deployment)
 
-    def _fail(self, client: Client, permit: Permit, failure: Failure) -> None:
+    def fail(self, client: Client, permit: Permit, failure: Failure) -> None:
+        """An attempt has failed, if it is under way."""
         if permit in client.calls:
+            broke = permit in client.heard and bool(client.commits)
+            client.breaks += broke
+            client.ambiguous += broke or failure.ambiguous
             self._over(client, permit)
             steps = client.exchange.failed(
-                permit, failure, self.now, replayable=self._replayable, resumable=self._resumable
+                permit, failure, self.now, replayable=self.replayable, resumable=self.resumable
             )
             self._perform(client, steps)
-            self._free(permit)
+            assert client.breaks < 2 or client.ends, "an answer that has broken twice goes on"
+            self._hand_on(permit.deployment)
+
+    def cannot(self, client: Client, permit: Permit) -> None:
+        """The target cannot be told the request; nothing was sent."""
+        self._over(client, permit)
+        failure = Failure(FailureKind.INVALID_REQUEST, "cannot be said", sent=False)
+        self._perform(client, client.exchange.unsendable(permit, failure, self.now))
+        self._hand_on(permit.deployment)
 
     def _wake(self, client: Client) -> None:
-        self._perform(client, client.exchange.woke(self.now))
+        if client.sleeping:
+            client.sleeping = False
+            self._perform(client, client.exchange.woke(self.now))
 
     def _remind(self, client: Client) -> None:
-        self._perform(client, client.exchange.reminded(self.now))
+        self._perform(client, client.exchange.reminded(self.now))  # one that was replaced must change nothing
+
+    def _time_out(self, client: Client, permit: Permit, *, silent: bool) -> None:
+        if silent and permit in client.heard:
+            return
+        late = self.now >= client.exchange.ask.deadline
+        self.fail(client, permit, Failure(FailureKind.DEADLINE_PASSED if late else FailureKind.FIRST_TOKEN_TIMEOUT))
 
     # the line
 
@@ -224,14 +294,13 @@ class Hands:
             self._called(ticket)
 
     def _called(self, ticket: Ticket) -> None:
-        assert isinstance(ticket.holder, Client)
-        assert ticket.holder.exchange.ask.deadline >= self.now - 1e-9, "waited past its deadline"
-        self._wake(ticket.holder)
+        client = ticket.holder
+        assert isinstance(client, Client)
+        assert client.ticket is ticket
+        client.ticket = None
+        self._perform(client, client.exchange.woke(self.now))
 
-    def _free(self, permit: Permit) -> None:
-        self._hand_on(permit.deployment)
-
-    def _hand_on(self, deployment: Any) -> None:
+    def _hand_on(self, deployment: Deployment) -> None:
         """One place, one ticket; whoever says `Freed` meanwhile comes after."""
         self._freed.append(deployment)
         if self._handing_on:
@@ -250,72 +319,94 @@ class Hands:
         self.changes += exchange.changes
         exchange.changes.clear()
         for step in steps:
+            assert not client.ends or isinstance(step, Freed), "nothing comes after the end"
             match step:
                 case Send():
                     self._send(client, step)
                 case Sleep(until=until):
-                    client.naps += 1
+                    assert self.now <= until < exchange.ask.deadline
+                    client.sleeping = True
                     self.at(until, self._wake, client)
                 case Remind(at=at):
                     self.at(at, self._remind, client)
                 case Commit(permit=permit):
-                    assert permit in client.calls or not client.ends
+                    assert permit not in client.commits, "one commit for one source"
                     client.commits.append(permit)
                 case Abandon(permit=permit):
+                    assert permit.settled
                     self._over(client, permit)
-                    self._free(permit)
+                    self._hand_on(permit.deployment)
                 case Finish() | Refuse():
-                    client.ends.append(step)
-                    client.ended = self.now
-                    assert len(client.ends) == 1, "two outcomes"
-                    assert not client.calls, "something is still under way"
+                    self._finish(client, step)
                 case _:
                     self._perform_in_line(client, step)
+
+    def _finish(self, client: Client, step: Finish | Refuse) -> None:
+        client.ends.append(step)
+        client.ended = self.now
+        assert client.exchange.over
+        assert not client.calls, "something is still under way"
+        if isinstance(step, Refuse):
+            assert step.broken == bool(client.commits)
+            assert step.attempts == tuple(client.exchange.attempts)
+        elif client.commits:
+            assert step.permit is client.commits[-1], "the end of another answer"
 
     def _perform_in_line(self, client: Client, step: Step) -> None:
         match step:
             case Queue(ticket=ticket):
+                assert ticket.deadline <= client.exchange.ask.deadline, "waits past its deadline"
                 client.waited = True
-                ticket.holder = client
+                client.ticket, ticket.holder = ticket, client
                 self.at(min(ticket.ripe, ticket.deadline), lambda: None)
             case Shed(ticket=ticket):
                 other = ticket.holder
                 assert isinstance(other, Client)
+                other.ticket = None
                 self._perform(other, other.exchange.shed(self.now))
+                assert other.ends
             case Freed(deployment=deployment):
                 self._hand_on(deployment)
 
     def _send(self, client: Client, send: Send) -> None:
-        exchange, permit, name = client.exchange, send.permit, send.target.name
-        assert not client.ends, "a send after the end"
-        assert self.now < exchange.ask.deadline, "a send after the deadline"
-        repeats = send.purpose in (Purpose.REPLAY, Purpose.RESUME)
-        assert repeats == bool(client.commits), "only repetitions are sent after the commitment, and only then"
-        assert not (client.calls and send.purpose is not Purpose.HEDGE), "two attempts, and no hedge"
+        self._check(client, send)
+        permit, name, limits = send.permit, send.target.name, send.deadlines
         client.calls[permit] = send
         client.sends.append(send)
         self.sent[name] += 1
         self.under_way[name] += 1
+        if send.purpose is Purpose.REPLAY:
+            client.behind.add(permit)
         plan = self.behave(send, client)
-        limits = send.deadlines
-        quiet = limits.first_content if plan.content is None else self.now + plan.content
-        if plan.content is None or quiet > limits.first_content:
-            self.at(limits.first_content, self._fail, client, permit, self._timeout(limits.first_content, client))
-        else:
-            self.at(quiet, self._content, client, permit)
-            if send.purpose is Purpose.REPLAY:
-                self.at(quiet, lambda: self._compared(client, permit, differs=plan.differs))
+        if plan.content is not None:
+            self.at(self.now + plan.content, self.content, client, permit)
+            self.at(self.now + plan.content, partial(self.compared, client, permit, differs=plan.differs))
         if plan.end is not None:
-            self.at(self.now + plan.end, self._end, client, permit)
+            self.at(self.now + plan.end, self.end, client, permit)
         if plan.fail is not None:
-            self.at(self.now + plan.fail[0], self._fail, client, permit, plan.fail[1])
-        self.at(limits.end, self._fail, client, permit, self._timeout(limits.end, client))
+            self.at(self.now + plan.fail[0], self.fail, client, permit, plan.fail[1])
+        self.at(limits.first_content, partial(self._time_out, client, permit, silent=True))
+        self.at(limits.end, partial(self._time_out, client, permit, silent=False))
 
-    @staticmethod
-    def _timeout(instant: float, client: Client) -> Failure:
-        late = instant >= client.exchange.ask.deadline
-        return Failure(FailureKind.DEADLINE_PASSED if late else FailureKind.FIRST_TOKEN_TIMEOUT)
+    def _check(self, client: Client, send: Send) -> None:
+        """Every limit of effort, before an attempt goes out."""
+        exchange, retry = client.exchange, self.scene.retry
+        ask, under_way = exchange.ask, len(client.calls)
+        assert self.now < ask.deadline, "a send after the deadline"
+        assert self.now <= send.deadlines.first_content <= send.deadlines.end <= ask.deadline
+        assert len(exchange.attempts) + under_way < retry.max_attempts
+        assert client.ambiguous <= retry.max_ambiguous
+        assert not client.sleeping
+        assert client.ticket is None
+        repeats = send.purpose in {Purpose.REPLAY, Purpose.RESUME}
+        assert repeats == bool(client.commits), "only repetitions are sent after the commitment, and only then"
+        if send.purpose is Purpose.HEDGE:
+            assert under_way + client.ambiguous <= retry.max_ambiguous
+            assert send.target.deployment not in {call.target.deployment for call in client.calls.values()}
+        else:
+            assert not under_way, "two attempts, and no hedge"
 
     def _over(self, client: Client, permit: Permit) -> None:
         send = client.calls.pop(permit)
+        client.behind.discard(permit)
         self.under_way[send.target.name] -= 1

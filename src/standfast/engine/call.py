@@ -1,58 +1,33 @@
 """One attempt on the wire: listens to the upstream, and finds out what its answer is worth."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+
+import msgspec
 
 from standfast.canon.failure import Failure, FailureKind
 from standfast.engine.judging import Gate
 from standfast.engine.lifeline import DRAINING, FINISHING, FLOWING, GRACE, OVER, WAITING, Lifeline
-from standfast.engine.outlet import Outlet
 from standfast.engine.verdict import Unclassified, verdict
 from standfast.formats._translate import relay_for
-from standfast.formats.base import Format, StreamRelay
-from standfast.policy.steps import Send
+from standfast.formats.base import StreamRelay
 from standfast.providers.base import CLASSIFIED_BODY_BYTES, Answer
-
-if TYPE_CHECKING:  # a drive makes its calls
-    from standfast.engine.drive import Drive
-    from standfast.engine.watch import Lane
 
 
 class Call(Lifeline):
-    """Performs one `Send` of a drive.
+    """Performs one `Send` of a drive; see `Lifeline` for what it is made of."""
 
-    Args:
-        drive: hears of it.
-        lane: holds its deadlines for the watch: the drive itself, but for a hedge.
-        send: the step.
-        outlet: the way out.
-        upstream_format: what is spoken there.
-    """
+    _gate: Gate | None = None
+    _status: int = 0
+    _headers: Sequence[tuple[bytes, bytes]] = ()
+    _body: list[bytes] = msgspec.field(default_factory=list)
+    _size: int = 0
 
-    __slots__ = (
-        "_body",
-        "_client_format",
-        "_format",
-        "_gate",
-        "_headers",
-        "_size",
-        "_status",
-    )
-
-    def __init__(
-        self, drive: "Drive", lane: "Drive | Lane", send: Send, outlet: Outlet, upstream_format: Format
-    ) -> None:
-        super().__init__(drive, lane, send, outlet)
-        self._format = upstream_format
-        self._client_format = drive.inquiry.format
-        self._gate: Gate | None = None if drive.demands is None else drive.demands.gate(send.target.name)
-        self._status = 0
-        self._headers: list[tuple[bytes, bytes]] = []
-        self._body: list[bytes] = []
-        self._size = 0
-
-    def start(self, request: bytes, send: Send) -> None:
+    def start(self, request: bytes) -> None:
         """Send the request; from now on exactly one end is reported to the drive."""
-        self._send(self, request, send)
+        demands = self._drive.demands
+        if demands is not None:
+            self._gate = demands.gate(self.target.name)
+        self._send(self, request)
 
     # what the upstream tells (http1.base.UpstreamListener)
 

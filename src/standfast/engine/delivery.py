@@ -2,7 +2,9 @@
 
 from typing import TYPE_CHECKING
 
-from standfast.canon.instants import NEVER, Monotonic
+import msgspec
+
+from standfast.canon.instants import NEVER, Monotonic, Wall
 from standfast.canon.record import RequestRecord
 from standfast.engine.answers import Reserve, Served
 from standfast.engine.inquiry import Inquiry
@@ -27,8 +29,8 @@ MOST_TOLD = 256 * 1024
 repeated when it breaks. With some 250 bytes for a token it is a thousand tokens or more."""
 
 
-class Delivery:
-    """What `Drive` is built on.
+class Delivery(msgspec.Struct, eq=False):
+    """What `Drive` is built on. A struct, because one is made for every request and structs are made in C.
 
     Attributes:
         id: the request's id.
@@ -46,75 +48,50 @@ class Delivery:
         answering: name of the target whose answer is under way; empty for none.
     """
 
-    __slots__ = (
-        "_body",
-        "_first",
-        "_napped",
-        "_opened",
-        "_over",
-        "_received",
-        "_reminder",
-        "_renamer",
-        "_seen",
-        "_snapshot",
-        "_told",
-        "_told_bytes",
-        "answering",
-        "beat_at",
-        "deadline",
-        "demands",
-        "due",
-        "end",
-        "error",
-        "exchange",
-        "gap",
-        "heard",
-        "id",
-        "inquiry",
-        "kept",
-        "out",
-        "reserve",
-        "served",
-        "services",
-        "stream",
-        "touched",
-    )
+    services: Services
+    _snapshot: "Snapshot"
+    inquiry: Inquiry
+    exchange: Exchange
+    out: Downstream
+    id: str = ""
+    stream: bool = False
+    deadline: float = NEVER
+    due: float = NEVER
+    beat_at: float = NEVER
+    gap: float = 0.0
+    end: float = NEVER
+    touched: bool = False
+    served: Target | None = None
+    error: StandfastError | None = None
+    demands: Demands | None = None
+    reserve: Reserve | None = None
+    kept: Served | None = None
+    heard: Heard | None = None
+    answering: str = ""
+    _received: Wall = Wall(0.0)
+    _body: bytes = b""
+    _first: Monotonic | None = None
+    _napped: float = 0.0
+    _seen: float = 0.0
+    _renamer: Renamer | None = None
+    _reminder: Lane | None = None
+    _told: list[bytes] | None = None  # what a second attempt would have to repeat
+    _told_bytes: int = 0
+    _opened: bool = False
+    _over: bool = False
 
-    def __init__(
-        self, services: Services, snapshot: "Snapshot", inquiry: Inquiry, exchange: Exchange, out: Downstream
-    ) -> None:
-        ask = exchange.ask
-        self.services = services
-        self.inquiry = inquiry
-        self.exchange = exchange
-        self.out = out
+    def __post_init__(self) -> None:
+        services, exchange = self.services, self.exchange
+        ask, route = exchange.ask, exchange.route
         self.id = services.request_id()
-        self.stream = ask.stream
         self.deadline = ask.deadline
-        self.due: float = NEVER
-        self.beat_at: float = NEVER
-        self.gap = 0.0
-        self.end: float = NEVER
-        self.touched = False
-        self.served: Target | None = None
-        self.error: StandfastError | None = None
-        self.demands: Demands | None = None
-        self.reserve: Reserve | None = None
-        self.kept: Served | None = None
-        self.answering = ""
-        self.heard: Heard | None = None
-        self._snapshot = snapshot
         self._received = services.clock.wall()
-        self._body = b""
-        self._first: Monotonic | None = None
-        self._napped = 0.0
-        self._seen: float = 0.0
-        self._renamer = Renamer(ask.model) if exchange.route.rename else None
-        self._reminder: Lane | None = None
-        self._told: list[bytes] | None = [] if ask.stream and exchange.route.on_break != "error" else None
-        self._told_bytes = 0
-        self._opened = False
-        self._over = False
+        if ask.stream:
+            self.stream = True
+            if route.on_break != "error":
+                self._told = []
+        if route.rename:
+            self._renamer = Renamer(ask.model)
 
     # while it goes on
 

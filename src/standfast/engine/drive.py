@@ -5,7 +5,6 @@ Most requests have one attempt under way at a time, and `_call` is it. A hedge i
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from standfast.canon.chat import ChatRequest
 from standfast.canon.failure import Failure, FailureKind
@@ -13,16 +12,12 @@ from standfast.canon.instants import NEVER, Monotonic
 from standfast.canon.usage import Usage
 from standfast.engine.call import Call
 from standfast.engine.delivery import Delivery
-from standfast.engine.inquiry import Inquiry
 from standfast.engine.lifeline import Lifeline
 from standfast.engine.refusal import refusal_error
 from standfast.engine.repeat import RepeatCall
-from standfast.engine.services import Services
 from standfast.engine.watch import Lane
 from standfast.errors import Draining, StandfastError
 from standfast.formats.base import Format
-from standfast.http1.base import Downstream
-from standfast.policy.exchange import Exchange
 from standfast.policy.fleet import Permit
 from standfast.policy.route import Target
 from standfast.policy.steps import (
@@ -40,32 +35,16 @@ from standfast.policy.steps import (
     Step,
 )
 
-if TYPE_CHECKING:  # the snapshot is the configuration at work; it starts drives through the gateway
-    from standfast.engine.assemble import Snapshot
-
 
 class Drive(Delivery):
     """One request under way. It is the `Responder` of its downstream, and the holder of its ticket in the line."""
 
-    __slots__ = (
-        "_call",
-        "_canonical",
-        "_napping_since",
-        "_paused",
-        "_rivals",
-        "_unsendable",
-    )
-
-    def __init__(
-        self, services: Services, snapshot: "Snapshot", inquiry: Inquiry, exchange: Exchange, out: Downstream
-    ) -> None:
-        super().__init__(services, snapshot, inquiry, exchange, out)
-        self._call: Lifeline | None = None
-        self._rivals: Sequence[Lifeline] = ()
-        self._canonical: ChatRequest | None = None
-        self._unsendable: StandfastError | None = None
-        self._napping_since: Monotonic | None = None
-        self._paused = False
+    _call: Lifeline | None = None
+    _rivals: Sequence[Lifeline] = ()
+    _canonical: ChatRequest | None = None
+    _unsendable: StandfastError | None = None
+    _napping_since: Monotonic | None = None
+    _paused: bool = False
 
     def start(self) -> None:
         """Set off. The answer goes through `out`, now or later."""
@@ -256,20 +235,22 @@ class Drive(Delivery):
             failure = Failure(FailureKind.INVALID_REQUEST, error.message, code=error.code, sent=False)
             self._perform(self.exchange.unsendable(send.permit, failure, now), now)
             return
-        call: Call
+        hedges = send.purpose is Purpose.HEDGE and self._call is not None
+        lane: Drive | Lane = Lane() if hedges else self
+        wire = (self, lane, outlet, send.permit, target, send.deadlines, upstream_format, self.inquiry.format)
         if send.purpose is Purpose.REPLAY and self.heard is not None:
-            self._call = call = RepeatCall(self, send, outlet, upstream_format, self.heard)
-        elif send.purpose is Purpose.HEDGE and self._call is not None:
-            lane = Lane()
-            call = Call(self, lane, send, outlet, upstream_format)
+            call: Call = RepeatCall(*wire, told=self.heard)
+        else:
+            call = Call(*wire)
+        if type(lane) is Lane:
             lane.told = call.expired
             self.services.watch.lanes.add(lane)
             self._rivals = (*self._rivals, call)
         else:
-            self._call = call = Call(self, self, send, outlet, upstream_format)
+            self._call = call
         if self._paused:
             call.pause()
-        call.start(outlet.heads[operation, self.stream][send.permit.key].request(body), send)
+        call.start(outlet.heads[operation, self.stream][send.permit.key].request(body))
 
     def _request_body(self, target: Target, upstream_format: Format) -> bytes:
         inquiry = self.inquiry

@@ -198,19 +198,19 @@ class Gateway:
         if controls.deadline is not None and controls.deadline < total:
             total = controls.deadline
         ask = Ask(
-            model=route.model,
-            stream=envelope.stream,
-            operation=operation,
-            arrived=now,
-            deadline=Monotonic(now + total),
-            prompt_tokens=len(envelope.body) // BYTES_PER_TOKEN,
-            max_tokens=envelope.max_tokens,
-            reasoning=envelope.reasoning,
-            priority=controls.priority,
-            session=controls.session,
-            fallback=controls.fallback,
-            caller=inquiry.caller,
-            tags=controls.tags,
+            route.model,
+            envelope.stream,
+            operation,
+            now,
+            Monotonic(now + total),
+            len(envelope.body) // BYTES_PER_TOKEN,
+            envelope.max_tokens,
+            envelope.reasoning,
+            controls.priority,
+            controls.session,
+            controls.fallback,
+            inquiry.caller,
+            controls.tags,
         )
         if route.curious or controls.wishes is not None or controls.trace:
             snapshot, ask, route = self._considered(inquiry, snapshot, ask, route)

@@ -9,18 +9,20 @@ An attempt is in one of these phases:
     over        nothing more is heard
 """
 
-from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from standfast.canon.failure import Failure, FailureKind
 from standfast.canon.instants import NEVER, Monotonic
 from standfast.canon.usage import Usage
 from standfast.engine.outlet import Outlet
 from standfast.engine.watch import Lane
-from standfast.formats.base import StreamRelay
+from standfast.formats.base import Format, StreamRelay
 from standfast.http1.base import UpstreamCall, UpstreamListener
 from standfast.policy.fleet import Permit
-from standfast.policy.steps import Send
+from standfast.policy.route import Target
+from standfast.policy.timeouts import Deadlines
 
 if TYPE_CHECKING:  # a drive makes its calls
     from standfast.engine.drive import Drive
@@ -31,49 +33,40 @@ GRACE = 1.0
 WAITING, FLOWING, FINISHING, DRAINING, OVER = range(5)
 
 
-class Lifeline(ABC):
-    """What `Call` is built on.
+class Lifeline(msgspec.Struct, eq=False):
+    """What `Call` is built on. A struct, because one is made for every attempt and structs are made in C.
 
     Args:
         drive: hears of it.
         lane: holds its deadlines for the watch: the drive itself, but for a hedge.
-        send: the step.
         outlet: the way out.
+        permit, target, limits: of the step.
+        format: what is spoken upstream.
+        client_format: what the client speaks.
     """
 
-    __slots__ = (
-        "_drive",
-        "_end",
-        "_gap",
-        "_lane",
-        "_paused",
-        "_phase",
-        "_relay",
-        "_upstream",
-        "outlet",
-        "permit",
-        "target",
-    )
+    _drive: "Drive"
+    _lane: "Drive | Lane"
+    outlet: Outlet
+    permit: Permit
+    target: Target
+    _limits: Deadlines
+    _format: Format
+    _client_format: Format
+    _phase: int = WAITING
+    _relay: StreamRelay | None = None
+    _paused: bool = False
+    _upstream: UpstreamCall | None = None
 
-    def __init__(self, drive: "Drive", lane: "Drive | Lane", send: Send, outlet: Outlet) -> None:
-        self._drive = drive
-        self._lane = lane
-        self.permit: Permit = send.permit
-        self.target = send.target
-        self.outlet = outlet
-        deadlines = send.deadlines
-        self._gap = lane.gap = deadlines.gap
-        self._end = lane.end = deadlines.end
-        lane.due = deadlines.first_content
+    def __post_init__(self) -> None:
+        lane, limits = self._lane, self._limits
+        lane.due = limits.first_content
+        lane.gap = limits.gap
+        lane.end = limits.end
         lane.touched = False
-        self._phase = WAITING
-        self._relay: StreamRelay | None = None
-        self._paused = False
-        self._upstream: UpstreamCall | None = None
 
-    def _send(self, listener: UpstreamListener, request: bytes, send: Send) -> None:
-        services = self._drive.services
-        limits = send.deadlines
+    def _send(self, listener: UpstreamListener, request: bytes) -> None:
+        services, limits = self._drive.services, self._limits
         upstream = services.client.send(
             self.outlet.origin, request, listener, connect_timeout=limits.connect, tls_timeout=limits.tls
         )
@@ -105,7 +98,7 @@ class Lifeline(ABC):
         self._paused = False
         if self._upstream is not None and self._phase is not OVER:
             if self._phase in (FLOWING, FINISHING):
-                self._extend(self._gap if self._phase is FLOWING else GRACE)
+                self._extend(self._limits.gap if self._phase is FLOWING else GRACE)
             self._upstream.resume()
 
     # what the watch tells
@@ -114,10 +107,10 @@ class Lifeline(ABC):
         """A deadline passed."""
         if self._phase is OVER:
             return
-        if self._phase is FLOWING and now < self._end and self._paused:
-            self._extend(self._gap)  # the silence is the client's
+        if self._phase is FLOWING and now < self._limits.end and self._paused:
+            self._extend(self._limits.gap)  # the silence is the client's
             return
-        if self._phase is FINISHING and self._paused and now < self._end:
+        if self._phase is FINISHING and self._paused and now < self._limits.end:
             self._extend(GRACE)  # what follows the finish waits until the client reads on
             return
         if self._phase is DRAINING:
@@ -132,19 +125,19 @@ class Lifeline(ABC):
 
     # ends
 
-    @abstractmethod
     def _close(self, relay: StreamRelay) -> None:
         """The body is over, or its end is not waited for any longer."""
+        raise NotImplementedError
 
     def _time_out(self, now: Monotonic) -> None:
         if now >= self._drive.deadline:
             failure = Failure(FailureKind.DEADLINE_PASSED, "the time for this request is over")
         elif self._phase is WAITING:
             failure = Failure(FailureKind.FIRST_TOKEN_TIMEOUT, "no content in time")
-        elif now >= self._end:
+        elif now >= self._limits.end:
             failure = Failure(FailureKind.STALLED, "the answer took longer than timeouts.total")
         else:
-            failure = Failure(FailureKind.STALLED, f"silent for {self._gap:g} s")
+            failure = Failure(FailureKind.STALLED, f"silent for {self._limits.gap:g} s")
         self._break_off(failure)
 
     def _break_off(self, failure: Failure) -> None:
@@ -178,7 +171,7 @@ class Lifeline(ABC):
     def _extend(self, seconds: float) -> None:
         lane = self._lane
         lane.touched = False
-        lane.due = min(self._drive.services.clock.now() + seconds, self._end)
+        lane.due = min(self._drive.services.clock.now() + seconds, self._limits.end)
 
     @property
     def usage(self) -> Usage | None:

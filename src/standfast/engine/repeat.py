@@ -1,38 +1,23 @@
 """A second attempt at an answer that broke off: heard in silence until it has said what the client has."""
 
-from typing import TYPE_CHECKING
-
 from standfast.engine.call import Call
 from standfast.engine.lifeline import DRAINING, FLOWING, WAITING
-from standfast.engine.outlet import Outlet
-from standfast.formats._replay import Heard, ReplayRelay
-from standfast.formats.base import Format, StreamRelay
-from standfast.policy.steps import Send
-
-if TYPE_CHECKING:  # a drive makes its calls
-    from standfast.engine.drive import Drive
+from standfast.formats._replay import NOTHING, Heard, ReplayRelay
+from standfast.formats.base import StreamRelay
 
 
 class RepeatCall(Call):
-    """Performs a `Send` with the purpose REPLAY.
+    """Performs a `Send` with the purpose REPLAY; `told` is what the client has."""
 
-    Args:
-        told: what the client has.
-    """
-
-    __slots__ = ("_taken_over", "_told")
-
-    def __init__(self, drive: "Drive", send: Send, outlet: Outlet, upstream_format: Format, told: Heard) -> None:
-        super().__init__(drive, drive, send, outlet, upstream_format)
-        self._told = told
-        self._taken_over = False
+    told: Heard = NOTHING
+    _taken_over: bool = False
 
     def _make_relay(self) -> StreamRelay:
         drive = self._drive
         return ReplayRelay(
             self._format,
             self._client_format,
-            self._told,
+            self.told,
             include_usage=drive.inquiry.envelope.include_usage,
             max_event_bytes=drive.services.event_bytes,
         )

@@ -7,6 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+from standfast.engine.considering import Decision
 from standfast.engine.gateway import CheckKind, Gateway, Message
 from standfast.engine.inquiry import NO_CONTROLS, Controls
 from standfast.engine.reply import Reply
@@ -58,6 +59,16 @@ class SyncGateway:
                 yield piece
         finally:
             self._run(_close(pieces))
+
+    def explain(
+        self, model: str, messages: Sequence[Message], *, controls: Controls = NO_CONTROLS, **params: object
+    ) -> Decision:
+        """Where a chat would go now and why; see `Gateway.explain`."""
+
+        async def explained() -> Decision:
+            return self._gateway.explain(model, messages, controls=controls, **params)
+
+        return self._run(explained())
 
     def check(self, kind: CheckKind = "ping") -> list[TargetReport]:
         """Check every configured target now; see `Gateway.check`."""

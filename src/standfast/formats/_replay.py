@@ -44,6 +44,9 @@ class Heard(NamedTuple):
     fault: str = ""
 
 
+NOTHING: Final = Heard("", Opened("", ""), fault="nothing was told")
+
+
 def heard(form: Format, pieces: Sequence[bytes]) -> Heard:
     """Read back what a client of this format has been told; `pieces` are whole events."""
     nothing = Opened("", "")

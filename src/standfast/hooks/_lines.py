@@ -62,6 +62,7 @@ class _Line(msgspec.Struct):
     session: str
     tags: tuple[str, ...]
     priority: int
+    source: str
 
 
 def _request(record: RequestRecord) -> _Line:
@@ -86,6 +87,7 @@ def _request(record: RequestRecord) -> _Line:
         record.session,
         record.tags,
         record.priority,
+        record.source,
     )
 
 

@@ -39,7 +39,7 @@ class QuickLines:
         """The JSON line, or None for a record that is not of the usual kind (or cannot be told at all)."""
         attempts, usage = record.attempts, record.usage
         if len(attempts) != 1 or usage is None or record.fallback or record.code or record.session or record.tags:
-            return None
+            return None  # an answer of the gateway's own reports no usage
         attempt = attempts[0]
         deployment = record.deployment
         if attempt.outcome is not Outcome.SUCCESS or attempt.deployment != deployment or attempt.failure is not None:
@@ -85,7 +85,7 @@ class QuickLines:
             f'"attempts":[{{"target":{deployment},"outcome":"success","kind":null,"ms":%.3f}}],'
             '"first_token_ms":%b,"total_ms":%.3f,"overhead_ms":%.3f,'
             '"usage":{"prompt":%d,"completion":%d,"cached":%d,"cache_written":%d,"reasoning":%d},'
-            f'"session":"","tags":[],"priority":{record.priority}}}'
+            f'"session":"","tags":[],"priority":{record.priority},"source":""}}'
         )
         form = self._forms[key] = text.encode()
         return form

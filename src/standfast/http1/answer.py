@@ -10,6 +10,8 @@ import asyncio
 from http import HTTPStatus
 from typing import Protocol
 
+import msgspec
+
 from standfast.http1.serving import Serving
 
 STATUS_LINES = {status.value: b"HTTP/1.1 %d %b\r\n" % (status.value, status.phrase.encode()) for status in HTTPStatus}
@@ -50,8 +52,8 @@ def whole(serving: Serving, status: int, headers: bytes, body: bytes, connection
     return b"%b%b%b%bcontent-length: %d\r\n\r\n%b" % (line, headers, serving.date_line(), connection, len(body), body)
 
 
-class Answer:
-    """Implements `base.Downstream` for one request.
+class Answer(msgspec.Struct, eq=False):
+    """Implements `base.Downstream` for one request. A struct, because those are made in C.
 
     Args:
         owner: the connection.
@@ -61,20 +63,15 @@ class Answer:
         bare: the answer to a HEAD request: headers only.
     """
 
-    __slots__ = ("_bare", "_begun", "_chunked", "_head", "_newer", "_owner", "_probed", "_serving", "_transport")
-
-    def __init__(
-        self, owner: Owner, transport: asyncio.Transport, serving: Serving, *, newer: bool, bare: bool = False
-    ) -> None:
-        self._owner: Owner | None = owner
-        self._transport = transport
-        self._serving = serving
-        self._newer = newer
-        self._bare = bare
-        self._chunked = False
-        self._head = b""
-        self._begun: tuple[int, bytes] | None = None
-        self._probed = 0
+    _owner: Owner | None
+    _transport: asyncio.Transport
+    _serving: Serving
+    _newer: bool
+    _bare: bool = False
+    _chunked: bool = False
+    _head: bytes = b""
+    _begun: tuple[int, bytes] | None = None
+    _probed: int = 0
 
     @property
     def started(self) -> bool:

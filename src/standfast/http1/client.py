@@ -14,6 +14,8 @@ connection, so it cannot meet a second stale one, and `Call.retried_stale` shows
 import asyncio
 from typing import Final
 
+import msgspec
+
 from standfast.canon.failure import Failure, FailureKind
 from standfast.canon.instants import Monotonic
 from standfast.clock import Clock
@@ -31,46 +33,23 @@ STALE_WINDOW: Final = 2.0
 """Seconds after the write in which a reused connection's death without an answer is taken for a stale keep-alive."""
 
 
-class Call:
+class Call(msgspec.Struct, eq=False):
     """A request on its way (`UpstreamCall`). After its end all methods do nothing.
 
     Attributes:
         retried_stale: the request was written twice, because the pooled connection it met first was closed (A7).
     """
 
-    __slots__ = (
-        "_client",
-        "connect_timeout",
-        "connection",
-        "dialling",
-        "listener",
-        "origin",
-        "paused",
-        "request",
-        "retried_stale",
-        "tls_timeout",
-    )
-
-    def __init__(
-        self,
-        client: "UpstreamClient",
-        origin: Origin,
-        request: bytes,
-        listener: UpstreamListener,
-        *,
-        connect_timeout: float,
-        tls_timeout: float,
-    ) -> None:
-        self._client = client
-        self.origin = origin
-        self.request = request
-        self.listener = listener
-        self.connect_timeout = connect_timeout
-        self.tls_timeout = tls_timeout
-        self.connection: Connection | None = None
-        self.dialling: asyncio.Task[None] | None = None
-        self.paused = False
-        self.retried_stale = False
+    _client: "UpstreamClient"
+    origin: Origin
+    request: bytes
+    listener: UpstreamListener
+    connect_timeout: float
+    tls_timeout: float
+    connection: Connection | None = None
+    dialling: "asyncio.Task[None] | None" = None
+    paused: bool = False
+    retried_stale: bool = False
 
     def cancel(self) -> None:
         """Give up: close the connection now, or stop dialling; the listener hears nothing more."""
@@ -161,7 +140,7 @@ class UpstreamClient:
             connect_timeout: seconds for name and TCP together, if a connection must be opened.
             tls_timeout: seconds for the TLS handshake.
         """
-        call = Call(self, origin, request, listener, connect_timeout=connect_timeout, tls_timeout=tls_timeout)
+        call = Call(self, origin, request, listener, connect_timeout, tls_timeout)
         idle = self._idle.get(origin)
         if idle:
             now = self._clock.now()

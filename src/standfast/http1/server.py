@@ -261,7 +261,7 @@ class ServerProtocol(Connection):
     def _respond(self, request: HttpRequest) -> None:
         self._state = ANSWERING
         self._answer = answer = Answer(
-            self, self._transport, self.serving, newer=self._reader.line.newer, bare=request.method == b"HEAD"
+            self, self._transport, self.serving, self._reader.line.newer, request.method == b"HEAD"
         )
         try:
             responder = self.serving.application.respond(request, answer)

@@ -25,6 +25,8 @@ from standfast.policy.route import Route, Target
 from standfast.policy.steps import Purpose, Send
 from standfast.policy.timeouts import Deadlines, first_token_limit
 
+REPETITIONS = (Purpose.REPLAY, Purpose.RESUME)
+
 
 class Run(msgspec.Struct, eq=False):
     """An attempt under way. A struct, because one is made for every request and structs are made in C.
@@ -35,7 +37,7 @@ class Run(msgspec.Struct, eq=False):
         charged: it takes from the retry budget.
         purpose: what it was sent for.
         first: when its first content came; None while there is none.
-        behind: it repeats a broken answer and has not come beyond what the client has.
+        behind: it repeats a broken answer and has not taken it over.
     """
 
     target: Target
@@ -111,7 +113,7 @@ class Effort:
                 self.budget.give_back()
             self.wishes.denied[target] = permit
             return None
-        return Run(target, permit, now, charged, purpose, None, purpose is Purpose.REPLAY)
+        return Run(target, permit, now, charged, purpose, None, purpose in REPETITIONS)
 
     def _permit(self, target: Target, now: Monotonic, tried: Collection[int], *, soft: bool) -> Permit | Denied:
         ask, deployment = self.ask, target.deployment

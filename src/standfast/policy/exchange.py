@@ -76,8 +76,10 @@ class Exchange(Running):
             return []
         run.first = now
         self._fleet.first_content(permit, now - run.started, stream=self.ask.stream)
-        if self._committed and run.purpose is Purpose.REPLAY:
-            return []
+        if run.behind:
+            if run.purpose is Purpose.REPLAY:
+                return []
+            run.behind = False
         self._committed = True
         if self._rivals is None:
             return [Commit(permit)]
@@ -129,7 +131,7 @@ class Exchange(Running):
         """A replay has come beyond what the client has, and all was equal: it gives the answer from here on."""
         del now
         run = self._find(permit)
-        if run is None or not run.behind:
+        if run is None or not run.behind or run.purpose is not Purpose.REPLAY:
             return []
         run.behind = False
         return [Commit(permit)]
@@ -137,7 +139,7 @@ class Exchange(Running):
     def diverged(self, permit: Permit, now: Monotonic) -> list[Step]:
         """A replay says something else than the client has; it says nothing about the upstream's health."""
         run = self._find(permit)
-        if run is None or not run.behind:
+        if run is None or not run.behind or run.purpose is not Purpose.REPLAY:
             return []
         self._run = None
         self._settle(run, Outcome.CANCELLED, None, None, now)
