@@ -17,6 +17,9 @@ _EVENTS = {
     breaker.Event.RECOVERED: "enough successes of the trial",
     breaker.Event.RELAPSED: "a failure of the trial: the open time doubles",
     breaker.Event.PROBED: "the rare probe of the panic rule succeeded",
+    breaker.Event.FORCED_OPEN: "an operator forces it open",
+    breaker.Event.FORCED_CLOSED: "an operator forces it closed",
+    breaker.Event.RELEASED: "the operator releases it",
 }
 
 

@@ -22,6 +22,7 @@ ROOMS: dict[str, str] = {
     "errors": "canon",
     "clock": "canon",
     "redact": "canon",
+    "circuit": "canon errors clock policy",
     "framing": "canon errors",
     "policy": "canon errors",
     "ledger": "canon errors",
@@ -40,7 +41,7 @@ ROOMS: dict[str, str] = {
     "console": "front canon errors clock plugins redact formats config http1 hooks engine",
     "cli": "front canon errors clock plugins redact framing policy ledger strategies formats providers config http1 "
     "hooks stores engine server console sim lab",
-    "front": "canon errors clock engine",
+    "front": "canon errors clock circuit engine",
 }
 
 PURE = {"canon", "errors", "redact", "framing", "policy", "ledger", "strategies", "formats", "providers"}

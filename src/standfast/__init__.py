@@ -7,6 +7,7 @@ The house, from the bottom up (dependencies point down only; `tests/test_archite
     clock        where time comes from
     plugins      room + name -> module
     policy       THE JUDGEMENT: pure state machines; `now` is an argument
+    circuit      the circuit breaker for any callable
     framing      sans-IO byte framing
     strategies   one file = one way to choose
     formats      one file = one wire format, both directions
@@ -16,6 +17,8 @@ The house, from the bottom up (dependencies point down only; `tests/test_archite
     engine       THE HANDS: Gateway, Drive, Call
     hooks        one file = one listener
     server       THE DOOR: data-plane routes, auth, the control-plane application
+    stores       one file = one place to keep things
+    sim          THE REHEARSAL: the same policy in virtual time
     lab          fault-injecting stand-in providers
     cli          the command line
 """
@@ -24,6 +27,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from standfast.circuit import CircuitBreaker
     from standfast.clock import ManualClock, SystemClock
     from standfast.engine.gateway import Gateway
     from standfast.engine.inquiry import Controls
@@ -31,6 +35,7 @@ if TYPE_CHECKING:
     from standfast.engine.sync import SyncGateway
     from standfast.errors import (
         BrokenStream,
+        CircuitOpen,
         ConfigError,
         InvalidRequest,
         RequestFailed,
@@ -44,6 +49,8 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "BrokenStream": "errors",
+    "CircuitBreaker": "circuit",
+    "CircuitOpen": "errors",
     "ConfigError": "errors",
     "Controls": "engine.inquiry",
     "Gateway": "engine.gateway",
@@ -61,6 +68,8 @@ _HOMES = {
 
 __all__ = [
     "BrokenStream",
+    "CircuitBreaker",
+    "CircuitOpen",
     "ConfigError",
     "Controls",
     "Gateway",

@@ -101,6 +101,24 @@ class UnknownPath(StandfastError):
     should_retry = False
 
 
+class CircuitOpen(StandfastError):
+    """A circuit breaker of your own (`standfast.CircuitBreaker`) lets no call through now.
+
+    Attributes:
+        name: the breaker's.
+    """
+
+    status = 503
+    code = "circuit_open"
+    fault = Fault.UPSTREAM
+
+    def __init__(self, name: str, retry_after: float | None) -> None:
+        when = "until it is released" if retry_after is None else f"for another {retry_after:.1f} s"
+        super().__init__(f"circuit breaker {name!r} is open {when}; use a fallback, or call later.")
+        self.name = name
+        self.retry_after = retry_after
+
+
 class Draining(StandfastError):
     """The gateway is shutting down and takes no new requests."""
 

@@ -5,7 +5,7 @@ import random
 import pytest
 
 from standfast.canon.attempt import Outcome
-from standfast.canon.instants import Monotonic
+from standfast.canon.instants import NEVER, Monotonic
 from standfast.policy.breaker import PROBE_INTERVAL, TRANSITIONS, Breaker, BreakerSettings, Event, State
 
 START = Monotonic(1_000.0)
@@ -68,13 +68,48 @@ def test_the_defaults_are_those_of_the_plan() -> None:
 
 def test_the_table_is_the_whole_machine() -> None:
     """Five rows; every other pair of state and event is missing, so it changes nothing."""
-    assert dict(TRANSITIONS) == {
+    own = {State.CLOSED, State.OPEN, State.HALF_OPEN}
+    by_itself = {key: after for key, after in TRANSITIONS.items() if {key[0], after} <= own}
+    assert by_itself == {
         (State.CLOSED, Event.TRIPPED): State.OPEN,
         (State.OPEN, Event.RESTED): State.HALF_OPEN,
         (State.OPEN, Event.PROBED): State.HALF_OPEN,
         (State.HALF_OPEN, Event.RECOVERED): State.CLOSED,
         (State.HALF_OPEN, Event.RELAPSED): State.OPEN,
     }
+
+
+@pytest.mark.parametrize("forced", [State.FORCED_OPEN, State.FORCED_CLOSED])
+def test_a_forced_state_never_moves_by_itself(forced: State) -> None:
+    """From wherever it is an operator can force it; then nothing but the operator moves it, and nothing counts."""
+    for state in State:
+        if state is not forced:
+            assert TRANSITIONS[state, Event(forced.value)] is forced
+    assert {event for (state, event) in TRANSITIONS if state is forced} == {
+        Event.RELEASED,
+        Event.FORCED_OPEN if forced is State.FORCED_CLOSED else Event.FORCED_CLOSED,
+    }
+    breaker, rng = Breaker(BreakerSettings(consecutive=1)), random.Random(1)
+    late = breaker.admit(START)
+    assert late is not None
+    assert breaker.force(forced, START) == (State.CLOSED, forced)
+    assert breaker.force(forced, START) is None
+    assert breaker.settle(late, BAD, START, rng) is None
+    now = Monotonic(START + 10_000.0)
+    permit = breaker.admit(now)
+    assert (permit is None) == (forced is State.FORCED_OPEN)
+    assert (breaker.retry_at(now) == NEVER) == (forced is State.FORCED_OPEN)
+    assert breaker.force_probe(now) is None
+    if permit is not None:
+        assert breaker.settle(permit, BAD, now, rng) is None
+    assert breaker.recent(now) == (0, 0)
+    assert breaker.force(None, now) == (forced, State.CLOSED)
+
+
+def test_only_an_operators_states_can_be_forced() -> None:
+    """The states that a breaker finds by itself are no operator's to set."""
+    with pytest.raises(ValueError, match="forced open or closed"):
+        Breaker(PLAIN).force(State.HALF_OPEN, START)
 
 
 @pytest.mark.parametrize("state", State)

@@ -24,6 +24,9 @@ What a late result means:
     open        open, same          the rare probe of the panic rule: a success begins the trial, and is its first
     open        half-open           nothing: the trial has begun without it
     any         any, a later one    nothing: it speaks of a time before the last change
+
+An operator may force a breaker open or closed. Then nothing counts and nothing moves it but the operator, who releases
+it into the closed state with clean counts.
 """
 
 import random
@@ -35,7 +38,7 @@ from typing import Annotated
 from pydantic import Field
 
 from standfast.canon.attempt import Outcome
-from standfast.canon.instants import Monotonic
+from standfast.canon.instants import NEVER, Monotonic
 from standfast.canon.settings import Seconds, Settings
 from standfast.policy.window import TimeWindow
 
@@ -44,11 +47,13 @@ PROBE_INTERVAL = 1.0
 
 
 class State(StrEnum):
-    """Closed lets everything through, open nothing, half-open a few."""
+    """Closed lets everything through, open nothing, half-open a few; the forced ones are an operator's word."""
 
     CLOSED = "closed"
     OPEN = "open"
     HALF_OPEN = "half_open"
+    FORCED_OPEN = "forced_open"
+    FORCED_CLOSED = "forced_closed"
 
 
 class Event(StrEnum):
@@ -59,6 +64,9 @@ class Event(StrEnum):
     RECOVERED = "recovered"  # enough successes of the trial
     RELAPSED = "relapsed"  # a failure of the trial
     PROBED = "probed"  # a probe of the panic rule succeeded
+    FORCED_OPEN = "forced_open"  # an operator says so
+    FORCED_CLOSED = "forced_closed"  # the same
+    RELEASED = "released"  # an operator leaves it to itself again
 
 
 TRANSITIONS: Mapping[tuple[State, Event], State] = MappingProxyType(
@@ -68,9 +76,28 @@ TRANSITIONS: Mapping[tuple[State, Event], State] = MappingProxyType(
         (State.OPEN, Event.PROBED): State.HALF_OPEN,
         (State.HALF_OPEN, Event.RECOVERED): State.CLOSED,
         (State.HALF_OPEN, Event.RELAPSED): State.OPEN,
+        (State.CLOSED, Event.FORCED_OPEN): State.FORCED_OPEN,
+        (State.OPEN, Event.FORCED_OPEN): State.FORCED_OPEN,
+        (State.HALF_OPEN, Event.FORCED_OPEN): State.FORCED_OPEN,
+        (State.FORCED_CLOSED, Event.FORCED_OPEN): State.FORCED_OPEN,
+        (State.CLOSED, Event.FORCED_CLOSED): State.FORCED_CLOSED,
+        (State.OPEN, Event.FORCED_CLOSED): State.FORCED_CLOSED,
+        (State.HALF_OPEN, Event.FORCED_CLOSED): State.FORCED_CLOSED,
+        (State.FORCED_OPEN, Event.FORCED_CLOSED): State.FORCED_CLOSED,
+        (State.FORCED_OPEN, Event.RELEASED): State.CLOSED,
+        (State.FORCED_CLOSED, Event.RELEASED): State.CLOSED,
     }
 )
 """The whole machine. An event that has no row in a state changes nothing."""
+
+_SHUT = frozenset((State.OPEN, State.FORCED_OPEN))
+_FORCES: Mapping[State | None, Event] = MappingProxyType(
+    {
+        State.FORCED_OPEN: Event.FORCED_OPEN,
+        State.FORCED_CLOSED: Event.FORCED_CLOSED,
+        None: Event.RELEASED,
+    }
+)
 
 
 class BreakerSettings(Settings):
@@ -142,18 +169,24 @@ class Breaker:
 
     def admit(self, now: Monotonic) -> int | None:
         """The generation of a permit for one call, or None: not now."""
-        if self._state is not State.CLOSED and (
-            self.state(now) is State.OPEN or self._out >= self._settings.half_open_permits
-        ):
+        if self._state is not State.CLOSED and not self._passes(now):
             return None
         self._out += 1
         return self._generation
+
+    def _passes(self, now: Monotonic) -> bool:
+        state = self.state(now)
+        if state is State.HALF_OPEN:
+            return self._out < self._settings.half_open_permits
+        return state not in _SHUT
 
     def retry_at(self, now: Monotonic) -> Monotonic:
         """When a call that is refused now may come again; `now` if it would not be refused."""
         state = self.state(now)
         if state is State.OPEN:
             return self._until
+        if state is State.FORCED_OPEN:
+            return NEVER  # until the operator says otherwise
         if state is State.HALF_OPEN and self._out >= self._settings.half_open_permits:
             return Monotonic(now + PROBE_INTERVAL)  # nobody knows when a permit comes back
         return now
@@ -178,9 +211,26 @@ class Breaker:
             self._settle_closed(outcome, now, rng)
         elif before is State.HALF_OPEN:
             self._settle_half_open(outcome, now, rng)
-        elif outcome is Outcome.SUCCESS:
+        elif before is State.OPEN and outcome is Outcome.SUCCESS:
             self._move(Event.PROBED)
             self._succeed()
+        return None if self._state is before else (before, self._state)
+
+    def force(self, state: State | None, now: Monotonic) -> tuple[State, State] | None:
+        """An operator's word: `FORCED_OPEN`, `FORCED_CLOSED`, or None to leave it to itself again.
+
+        Returns:
+            States before and after; None if nothing changed.
+
+        Raises:
+            ValueError: any other state; those a breaker finds by itself.
+        """
+        if state not in _FORCES:
+            raise ValueError("a breaker can be forced open or closed, or released (None)")
+        before = self.state(now)
+        self._move(_FORCES[state])
+        if self._state is State.CLOSED:
+            self._trips = 0
         return None if self._state is before else (before, self._state)
 
     def recent(self, now: Monotonic) -> tuple[int, int]:

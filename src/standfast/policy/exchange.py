@@ -129,10 +129,10 @@ class Exchange(Running):
 
     def caught_up(self, permit: Permit, now: Monotonic) -> list[Step]:
         """A replay has come beyond what the client has, and all was equal: it gives the answer from here on."""
-        del now
         run = self._find(permit)
         if run is None or not run.behind or run.purpose is not Purpose.REPLAY:
             return []
+        self.first_content(permit, now)  # if that was not said
         run.behind = False
         return [Commit(permit)]
 
