@@ -187,7 +187,7 @@ def test_attempts_are_bounded() -> None:
 
 
 def test_nothing_is_sent_after_the_commitment() -> None:
-    """G4: a break after the first content is reported, not repaired in silence."""
+    """G4: a break after the first content is reported, unless the driver says that the answer can be repeated."""
     exchange = World(("a/m", "b/m")).exchange(stream=True)
     send = sent(exchange.open(START))
     exchange.first_content(send.permit, START)
@@ -224,6 +224,15 @@ def test_an_open_breaker_wastes_no_attempt() -> None:
         send = sent(exchange.open(later(1.0)))
         assert name_of(send) == "b/m"
         exchange.completed(send.permit, None, later(1.0))
+
+
+def test_every_tier_is_come_to_however_many_are_open() -> None:
+    """A1: the first models' breakers are open; the last one serves, at once and every time."""
+    world = World(("a/m", "b/other", "c/third", "d/fourth"))
+    for name in world.names[:3]:
+        world.fail(name, K.CONNECT_FAILED, 5)
+    for _ in range(3):
+        assert name_of(sent(world.exchange(later(1.0)).open(later(1.0)))) == "d/fourth"
 
 
 def test_everything_open_gives_one_probe_and_a_true_retry_after_to_the_rest() -> None:

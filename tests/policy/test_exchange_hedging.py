@@ -190,6 +190,21 @@ def test_a_hedge_that_cannot_be_expressed_goes_to_the_next_target() -> None:
     assert exchange.attempts == []
 
 
+def test_a_hedge_that_could_not_be_sent_is_not_counted() -> None:
+    """`max: 2`: one target cannot be told the request, two others can: both hedges go out."""
+    scene = Scene(
+        tuple(f"{name}/m" for name in "abcd"),
+        retry=RetrySettings(max_ambiguous=3),
+        hedge=HedgeSettings(after=0.8, max=2),
+    )
+    exchange = scene.exchange()
+    remind, _ = begun(exchange.open(START))
+    _, second = begun(exchange.reminded(remind.at))
+    again, third = begun(exchange.unsendable(second.permit, Failure(K.INVALID_REQUEST, sent=False), remind.at))
+    fourth = sent(exchange.reminded(again.at))
+    assert [send.target.name for send in (second, third, fourth)] == ["b/m", "c/m", "d/m"]
+
+
 def test_a_client_that_goes_stops_both() -> None:
     """C10: every attempt under way is abandoned and settled."""
     scene = Scene(("a/m", "b/m"), hedge=AFTER)

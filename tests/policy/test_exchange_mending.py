@@ -159,6 +159,13 @@ def test_a_repetition_that_never_began_leaves_room_for_another_one() -> None:
     assert (third.target.name, third.purpose) == ("c/m", Purpose.REPLAY)
 
 
+@pytest.mark.parametrize("kind", [K.INVALID_REQUEST, K.CONTENT_FILTERED, K.CLIENT_CANCELLED])
+def test_a_repetition_that_the_request_itself_ends_is_the_last(kind: FailureKind) -> None:
+    """What is nobody's fault upstream is not tried once more: the break is reported."""
+    exchange, send = replayed(Scene(("a/m", "b/m", "c/m")))
+    assert broken(exchange.failed(send.permit, Failure(kind, sent=False), later(1.1))).failure is BROKEN
+
+
 def test_a_repetition_that_may_have_run_does_not() -> None:
     """A6: a time-out before the first content may have been billed, and it was the second."""
     exchange, send = replayed(Scene(("a/m", "b/m", "c/m")))

@@ -165,6 +165,25 @@ def test_the_lowest_priority_is_put_out_when_the_line_is_full() -> None:
     assert len(scene.fleet.line) == 1
 
 
+def test_who_is_shed_does_not_come_again_with_all_the_others() -> None:
+    """D6: a hundred requests shed at one instant are told times that spread over a second at least."""
+    scene = Scene(("a/m",), concurrency=1, queue=QueueSettings(max_waiting=0))
+    busy(scene, 1)
+    waits = sorted(refused(scene.exchange().open(START)).retry_after or 0.0 for _ in range(100))
+    assert waits[0] >= 1.0
+    assert waits[-1] - waits[0] > 0.8
+    assert len(set(waits)) == 100
+
+
+def test_a_cooldown_whose_end_nobody_named_is_not_waited_for() -> None:
+    """B11: after a rate limit without a hint there is one attempt for each cooldown, and no line in front of it."""
+    scene = Scene(("a/m",))
+    scene.fail("a/m", K.RATE_LIMITED, 1)
+    refusal = refused(scene.exchange().open(START))
+    assert not refusal.shed
+    assert refusal.retry_after is not None
+
+
 def test_a_line_of_no_length_refuses_at_once() -> None:
     """`max_waiting: 0` switches waiting off."""
     scene = Scene(("a/m",), concurrency=1, queue=QueueSettings(max_waiting=0))
@@ -234,6 +253,16 @@ def test_a_rate_limit_is_used_up_by_those_who_wait() -> None:
     assert starts[99] < 0.1
     assert all(starts[100 + n] >= n * 0.1 - 0.01 for n in range(200))
     assert starts[-1] < 20.0 / 0.9
+
+
+def test_a_rate_limit_is_used_up_though_no_request_ends() -> None:
+    """D10: answers that take minutes: whoever is sent makes way for the next in line, not only whoever ends."""
+    scene = Scene(("a/m",), rpm=600, queue=QueueSettings(max_wait=60.0))
+    hands = Hands(scene, lambda _, __: Plan(1.0, 300.0))
+    clients = [hands.arrive(0.0) for _ in range(200)]
+    hands.run()
+    assert all(client.answered for client in clients)
+    assert max(client.exchange.attempts[0].started for client in clients) < 10.0 / 0.9
 
 
 def test_a_large_request_is_not_starved_by_small_ones_behind_it() -> None:

@@ -102,3 +102,21 @@ def test_retries_never_exceed_the_budget(share: float, floor: int, events: list[
             flying = max(0, flying + {"started": 1, "ended": -1}.get(event, 0))
             retrying = max(0, retrying - (event == "give_back"))
         assert (budget.in_flight, budget.retrying) == (flying, retrying)
+
+
+def test_the_budget_is_news_when_it_is_spent_and_when_half_of_it_is_free() -> None:
+    """One event for each change: not for every refusal, and not back again with the first retry that ends."""
+    budget = RetryBudget(0.0, 4)
+    assert [budget.take() for _ in range(7)] == [True] * 4 + [False] * 3
+    (spent,) = budget.news
+    assert (spent.subject, spent.before, spent.after) == ("retry_budget", "available", "spent")
+    budget.news.clear()
+    budget.give_back()
+    assert budget.take()
+    assert not budget.take()
+    assert budget.news == []
+    budget.give_back()
+    budget.give_back()
+    (free,) = budget.news
+    assert (free.before, free.after) == ("spent", "available")
+    assert not budget.spent

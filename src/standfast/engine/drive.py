@@ -141,14 +141,14 @@ class Drive(Delivery):
         now = self.services.clock.now()
         self._drop(call)
         self._perform(self.exchange.diverged(call.permit, now), now)
-        self._freed(call, now)
+        self._freed(call.target, now)
 
     def completed(self, call: Lifeline, usage: Usage | None) -> None:
         """The stream is whole."""
         now = self.services.clock.now()
         self._call = None
         self._perform(self.exchange.completed(call.permit, usage, now), now)
-        self._freed(call, now)
+        self._freed(call.target, now)
 
     def linger(self, call: Lifeline) -> None:
         """The answer is complete, the upstream's message is not: the call is watched a little longer."""
@@ -171,7 +171,7 @@ class Drive(Delivery):
             self._perform(steps, now)
         self._call = None
         self._perform(self.exchange.completed(call.permit, usage, now), now)
-        self._freed(call, now)
+        self._freed(call.target, now)
 
     def repeated(self, call: Lifeline) -> None:
         """The wire sent the request a second time."""
@@ -183,7 +183,7 @@ class Drive(Delivery):
         self._drop(call)
         replayable = self._told is not None and self._first is not None and self.read_back()
         self._perform(self.exchange.failed(call.permit, failure, now, usage, replayable=replayable), now)
-        self._freed(call, now)
+        self._freed(call.target, now)
 
     # performing
 
@@ -234,6 +234,7 @@ class Drive(Delivery):
             self._unsendable = error
             failure = Failure(FailureKind.INVALID_REQUEST, error.message, code=error.code, sent=False)
             self._perform(self.exchange.unsendable(send.permit, failure, now), now)
+            self._freed(target, now)
             return
         hedges = send.purpose is Purpose.HEDGE and self._call is not None
         lane: Drive | Lane = Lane() if hedges else self
@@ -303,7 +304,7 @@ class Drive(Delivery):
             if call.permit is permit:
                 self._drop(call)
                 call.stop()
-                self._freed(call, now)
+                self._freed(call.target, now)
 
     def _drop(self, call: Lifeline) -> None:
         """An attempt is over."""
@@ -322,7 +323,7 @@ class Drive(Delivery):
         lane.told = self.reminded
         self.services.watch.lanes.add(lane)
 
-    def _freed(self, call: Lifeline, now: Monotonic) -> None:
+    def _freed(self, target: Target, now: Monotonic) -> None:
         watch = self.services.watch
         if watch.lines:
-            watch.freed(call.target.deployment, now)
+            watch.freed(target.deployment, now)

@@ -30,6 +30,16 @@ def refusal_error(refuse: Refuse, model: str) -> StandfastError:
     upstream's 401 is never the client's 401.
     """
     failure, attempts = refuse.failure, refuse.attempts
+    if refuse.shed:
+        return RequestFailed(
+            f"Every target of {model!r} is busy, and the line in front of them has no room or no time for this request."
+            " Retry after the time given, raise its priority, or add targets (defaults.queue sets the line).",
+            failure=failure,
+            attempts=attempts,
+            retry_after=max(refuse.retry_after or 0.0, 1.0),
+            status=503,
+            code="no_target_available",
+        )
     if failure is None:
         return RequestFailed(
             f"No target of {model!r} can be asked now: all rest after failures or are at their limits."

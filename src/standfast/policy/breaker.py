@@ -90,6 +90,8 @@ TRANSITIONS: Mapping[tuple[State, Event], State] = MappingProxyType(
 )
 """The whole machine. An event that has no row in a state changes nothing."""
 
+_CLOSED, _OPEN, _HALF_OPEN = State.CLOSED, State.OPEN, State.HALF_OPEN  # a look-up in an enum costs as much as a call
+_SUCCESS, _FAILURE = Outcome.SUCCESS, Outcome.FAILURE
 _SHUT = frozenset((State.OPEN, State.FORCED_OPEN))
 _FORCES: Mapping[State | None, Event] = MappingProxyType(
     {
@@ -150,7 +152,7 @@ class Breaker:
 
     def __init__(self, settings: BreakerSettings) -> None:
         self._settings = settings
-        self._state = State.CLOSED
+        self._state = _CLOSED
         self._generation = 0
         self._window = TimeWindow(settings.window)
         self._row = 0  # failures in a row
@@ -163,37 +165,37 @@ class Breaker:
 
     def state(self, now: Monotonic) -> State:
         """The state at this instant."""
-        if self._state is State.OPEN and now >= self._until:
+        if self._state is _OPEN and now >= self._until:
             self._move(Event.RESTED)
         return self._state
 
     def admit(self, now: Monotonic) -> int | None:
         """The generation of a permit for one call, or None: not now."""
-        if self._state is not State.CLOSED and not self._passes(now):
+        if self._state is not _CLOSED and not self._passes(now):
             return None
         self._out += 1
         return self._generation
 
     def _passes(self, now: Monotonic) -> bool:
         state = self.state(now)
-        if state is State.HALF_OPEN:
+        if state is _HALF_OPEN:
             return self._out < self._settings.half_open_permits
         return state not in _SHUT
 
     def retry_at(self, now: Monotonic) -> Monotonic:
         """When a call that is refused now may come again; `now` if it would not be refused."""
         state = self.state(now)
-        if state is State.OPEN:
+        if state is _OPEN:
             return self._until
         if state is State.FORCED_OPEN:
             return NEVER  # until the operator says otherwise
-        if state is State.HALF_OPEN and self._out >= self._settings.half_open_permits:
+        if state is _HALF_OPEN and self._out >= self._settings.half_open_permits:
             return Monotonic(now + PROBE_INTERVAL)  # nobody knows when a permit comes back
         return now
 
     def force_probe(self, now: Monotonic) -> int | None:
         """While open, a permit for the panic rule: one at a time and at most one a second."""
-        if self.state(now) is not State.OPEN or self._out or now < self._next_probe:
+        if self.state(now) is not _OPEN or self._out or now < self._next_probe:
             return None
         self._out += 1
         self._next_probe = Monotonic(now + PROBE_INTERVAL)
@@ -207,11 +209,11 @@ class Breaker:
         if generation != self._generation or not self._out:
             return None
         self._out -= 1
-        if before is State.CLOSED:
+        if before is _CLOSED:
             self._settle_closed(outcome, now, rng)
-        elif before is State.HALF_OPEN:
+        elif before is _HALF_OPEN:
             self._settle_half_open(outcome, now, rng)
-        elif before is State.OPEN and outcome is Outcome.SUCCESS:
+        elif before is _OPEN and outcome is _SUCCESS:
             self._move(Event.PROBED)
             self._succeed()
         return None if self._state is before else (before, self._state)
@@ -229,7 +231,7 @@ class Breaker:
             raise ValueError("a breaker can be forced open or closed, or released (None)")
         before = self.state(now)
         self._move(_FORCES[state])
-        if self._state is State.CLOSED:
+        if self._state is _CLOSED:
             self._trips = 0
         return None if self._state is before else (before, self._state)
 
@@ -238,10 +240,10 @@ class Breaker:
         return self._window.counts(now)
 
     def _settle_closed(self, outcome: Outcome, now: Monotonic, rng: random.Random) -> None:
-        if outcome is Outcome.SUCCESS:
+        if outcome is _SUCCESS:
             self._row = 0
             self._window.record(now, ok=True)
-        elif outcome is Outcome.FAILURE:
+        elif outcome is _FAILURE:
             self._row += 1
             self._window.record(now, ok=False)
             calls, failures = self._window.counts(now)
@@ -250,9 +252,9 @@ class Breaker:
                 self._open(Event.TRIPPED, now, rng)
 
     def _settle_half_open(self, outcome: Outcome, now: Monotonic, rng: random.Random) -> None:
-        if outcome is Outcome.FAILURE:
+        if outcome is _FAILURE:
             self._open(Event.RELAPSED, now, rng)
-        elif outcome is Outcome.SUCCESS:
+        elif outcome is _SUCCESS:
             self._succeed()
 
     def _succeed(self) -> None:

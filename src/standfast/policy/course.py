@@ -97,7 +97,7 @@ class Course:
         self.effort.ambiguous += failure.ambiguous
         meaning = failure.meaning
         again = meaning.other_key or meaning.other_deployment or meaning.same_target is not SameTarget.NEVER
-        if not again and self._hopeless is None and failure.kind not in self.effort.route.retry.elsewhere_on:
+        if not again and failure.kind not in self.effort.route.retry.elsewhere_on:
             self._hopeless = failure
 
     def unsendable(self, run: Run, failure: Failure) -> None:
@@ -133,7 +133,7 @@ class Course:
         if effort.exhausted():
             return None
         effort.in_turn, effort.broke = in_turn, False
-        effort.wishes.rank_rest(now)
+        effort.wishes.look(now)
         step = self._try_again(now) or self._another_key(now) or self._elsewhere(now) or self._nevertheless(now)
         if step is None and not effort.broke:
             step = self._again(now)

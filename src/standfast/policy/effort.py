@@ -14,7 +14,7 @@ from collections.abc import Collection, Sequence
 
 import msgspec
 
-from standfast.canon.ask import HIGHEST_PRIORITY, Ask
+from standfast.canon.ask import Ask
 from standfast.canon.attempt import Attempt
 from standfast.canon.deployment import Deployment
 from standfast.canon.instants import NEVER, Monotonic
@@ -125,8 +125,6 @@ class Effort:
         """Must the request let somebody go first? When it is its turn: only those of a higher priority."""
         ask = self.ask
         if self.in_turn:
-            if ask.priority >= HIGHEST_PRIORITY:
-                return False
             ask = msgspec.structs.replace(ask, priority=ask.priority + 1)
         return self.fleet.line.blocks(ask, deployment)
 

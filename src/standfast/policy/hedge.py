@@ -15,7 +15,7 @@ Rules:
   the slow one has had. When it cannot go, nothing happens: the first attempt is still under way.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -24,6 +24,7 @@ from standfast.canon.instants import NEVER, Monotonic
 from standfast.canon.settings import Seconds, Settings
 from standfast.policy.effort import Effort, Run
 from standfast.policy.fleet import Permit
+from standfast.policy.route import Target
 from standfast.policy.steps import Purpose
 
 
@@ -59,13 +60,22 @@ def hedge(effort: Effort, under_way: Sequence[Run], now: Monotonic) -> Run | Non
     if effort.exhausted(len(under_way)) or now - oldest.started > effort.ask.deadline - now:
         return None
     wishes, fleet = effort.wishes, effort.fleet
-    wishes.rank_rest(now)
+    wishes.look(now)
     taken = {run.target.deployment for run in under_way}
-    model = oldest.target.deployment.model
-    for target in sorted(wishes.untried(), key=lambda target: target.deployment.model != model):
+    for target in _same_model_first(wishes.untried(), oldest.target.deployment.model):
         if target.deployment in taken or not fleet.sound(target.deployment, now):
             continue
         run = effort.admit(target, now, Purpose.HEDGE, charged=True)
         if run is not None or effort.broke:
             return run
     return None
+
+
+def _same_model_first(targets: Iterable[Target], model: str) -> Iterator[Target]:
+    others: list[Target] = []
+    for target in targets:
+        if target.deployment.model == model:
+            yield target
+        else:
+            others.append(target)
+    yield from others

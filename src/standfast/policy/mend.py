@@ -72,7 +72,7 @@ class Mending:
         effort = self._effort
         if not self._purposes or now >= effort.ask.deadline or effort.exhausted():
             return None
-        effort.wishes.rank_rest(now)
+        effort.wishes.look(now)
         for purpose in self._purposes:
             for target, tried in self._candidates():
                 if (purpose, target) in self._unable:
@@ -85,12 +85,16 @@ class Mending:
     def _candidates(self) -> Iterator[tuple[Target, set[int]]]:
         """Whom to ask, best first, and the keys not to use there."""
         wishes, broken, meaning = self._effort.wishes, self._run.target, self.failure.meaning
-        untried = list(wishes.untried())
         none: set[int] = set()
-        yield from ((target, none) for target in untried if target.deployment.model == broken.deployment.model)
+        others: list[Target] = []
+        for target in wishes.untried():
+            if target.deployment.model == broken.deployment.model:
+                yield target, none
+            else:
+                others.append(target)
         if wishes.past[broken].tries == 1:
             if meaning.other_key:
                 yield broken, wishes.past[broken].keys
             if meaning.same_target is SameTarget.QUICK:
                 yield broken, none
-        yield from ((target, none) for target in untried if target.deployment.model != broken.deployment.model)
+        yield from ((target, none) for target in others)

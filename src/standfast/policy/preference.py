@@ -8,6 +8,7 @@ from standfast.canon.deployment import Operation
 from standfast.canon.failure import Blame, Failure, SameTarget
 from standfast.canon.instants import NEVER, Monotonic
 from standfast.policy.fleet import Denied, Fleet
+from standfast.policy.ranking import SMALL
 from standfast.policy.route import Route, Target
 
 BUSY = frozenset({"keys", "full", "behind"})
@@ -15,6 +16,10 @@ BUSY = frozenset({"keys", "full", "behind"})
 
 SOFT = frozenset({"ramping", "unhealthy"})
 """Why a deployment should be spared as long as there is another one."""
+
+
+FRESH_CHOICES = 3
+"""How often a strategy is asked for another first choice among many targets before its whole order is needed."""
 
 
 class Past:
@@ -49,6 +54,7 @@ class Preference:
     __slots__ = (
         "_ask",
         "_fleet",
+        "_now",
         "_order",
         "_rng",
         "_route",
@@ -65,30 +71,33 @@ class Preference:
         self._fleet = fleet
         self._rng = rng
         self._order: list[Sequence[Target]] = [best] if best else []
+        self._now: Monotonic | None = None
         self._tiers = route.tiers[ask.operation]
         self._shunned: set[str] = set()
         self.model = best[0].deployment.model if best else ""
         self.past: dict[Target, Past] = {}
         self.denied: dict[Target, Denied] = {}
 
-    def rank_rest(self, now: Monotonic) -> None:
-        """Rank the tiers that are left."""
-        while len(self._order) < len(self._tiers):
-            self._rank_next(now)
+    def look(self, now: Monotonic) -> None:
+        """From now on every tier counts; each is ranked when it is come to."""
+        self._now = now
 
     def eligible(self) -> Iterator[Target]:
         """Ranked targets that may answer this request, best first."""
-        for tier in self._order:
+        for tier in self._ranked():
             for target in tier:
                 if self._fits(target):
                     yield target
 
     def untried(self) -> Iterator[Target]:
-        """What is left, best first; within a tier the model that was asked first before others, once one has failed."""
-        for tier in self._order:
+        """What is left, best first; within a tier the model that was asked first before others, once one has failed.
+
+        A target may come twice.
+        """
+        for place, tier in enumerate(self._ranked()):
             others: list[Target] = []
-            for target in tier:
-                if target in self.past or target.deployment.provider in self._shunned or not self._fits(target):
+            for target in self._through(place, tier):
+                if not self._open(target):
                     continue
                 if self.past and target.deployment.model != self.model:
                     others.append(target)
@@ -167,11 +176,31 @@ class Preference:
         past = self.past.get(target)
         return past is not None and past.failure is not None and past.failure.meaning.same_target is SameTarget.NEVER
 
-    def _rank_next(self, now: Monotonic) -> None:
-        tier: Sequence[Target] = self._tiers[len(self._order)]
-        if len(tier) > 1:
-            tier = self._route.strategy.rank(tier, self._ask, self._fleet, self._rng, now)
-        self._order.append(tier)
+    def _open(self, target: Target) -> bool:
+        """Has it not been tried, and may it answer?"""
+        return target not in self.past and target.deployment.provider not in self._shunned and self._fits(target)
+
+    def _through(self, place: int, tier: Sequence[Target]) -> Iterator[Target]:
+        """One tier; of a large one a few fresh first choices come before the whole order, which costs much more."""
+        if len(tier) > SMALL:
+            yield tier[0]
+            for _ in range(FRESH_CHOICES):
+                yield self._rank(place)[0]
+        yield from tier
+
+    def _ranked(self) -> Iterator[Sequence[Target]]:
+        """The tiers in order, ranked when they are come to. Several may go through them at the same time."""
+        known = len(self._order) if self._now is None else len(self._tiers)
+        for place in range(known):
+            if place == len(self._order):
+                self._order.append(self._rank(place))
+            yield self._order[place]
+
+    def _rank(self, place: int) -> Sequence[Target]:
+        tier = self._tiers[place]
+        if len(tier) < 2 or self._now is None:  # noqa: PLR2004 - nothing to choose
+            return tier
+        return self._route.strategy.rank(tier, self._ask, self._fleet, self._rng, self._now)
 
     def _history(self, target: Target) -> Past:
         past = self.past.get(target)

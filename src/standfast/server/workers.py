@@ -70,8 +70,8 @@ class _Team:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a worker that starts reads the newest file anyway
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, leave)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         try:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)  # what came meanwhile comes here
             return self._worker()
         except BaseException:
             if told:  # whatever became of the exception on its way here
