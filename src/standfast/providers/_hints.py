@@ -15,9 +15,12 @@ caller's own doubling default is safer than a storm.
 
 import math
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 
+from standfast.canon.instants import Wall
 from standfast.providers.base import Answer
 
 CEILING = 24 * 3600.0
@@ -46,7 +49,7 @@ def retry_after(answer: Answer, body_hint: float | None = None) -> float | None:
     """
     if answer.status < 400:  # noqa: PLR2004 - HTTP: below are successes and redirects
         return usable(body_hint)
-    milliseconds = _number(answer.header(b"retry-after-ms"))
+    milliseconds = number(answer.header(b"retry-after-ms"))
     for hint in (
         None if milliseconds is None else milliseconds / 1000.0,
         _seconds_or_date(answer.header(b"retry-after"), answer),
@@ -83,7 +86,7 @@ def go_duration(text: str) -> float | None:
     return sum(float(part[1]) * _UNITS[part[2]] for part in parts)
 
 
-def _number(text: str | None) -> float | None:
+def number(text: str | None) -> float | None:
     """A plain decimal number. `float` alone would also take `nan`, `inf`, `1_0` and `1e9`."""
     if text is None or len(text) > _LONGEST_VALUE or not _NUMBER.fullmatch(text.strip(" \t")):
         return None
@@ -93,19 +96,21 @@ def _number(text: str | None) -> float | None:
 def _seconds_or_date(text: str | None, answer: Answer) -> float | None:
     if text is None:
         return None
-    seconds = _number(text)
+    seconds = number(text)
     if seconds is not None:
         return seconds
     instant = _http_date(text)
-    return None if instant is None else instant - _told_at(answer)
+    return None if instant is None else instant - _told_at(answer.headers, answer.received)
 
 
-def _told_at(answer: Answer) -> float:
-    """Unix time at which the answer was made, by its own clock if it shows one."""
-    shown = _http_date(answer.header(b"date"))
-    return answer.received if shown is None else shown
+def _told_at(headers: Sequence[tuple[bytes, bytes]], received: Wall) -> float:
+    """Unix time at which an answer was made, by its own clock if it shows one."""
+    raw = next((value for name, value in headers if name == b"date"), None)
+    shown = None if raw is None else _http_date(raw.decode("latin-1"))
+    return received if shown is None else shown
 
 
+@lru_cache(maxsize=64)  # one answer's resets, and the answers of one second, are read against the same date
 def _http_date(text: str | None) -> float | None:
     if text is None or len(text) > _LONGEST_VALUE:
         return None
@@ -135,7 +140,7 @@ def _reset(answer: Answer) -> float | None:
     for raw, value in answer.headers:
         reset = _reset_header(raw.decode("latin-1")) if value.strip() in (b"0", b"0.0") else ""
         text = answer.header(reset.encode("latin-1")) if reset else None
-        seconds = None if text is None else usable(_reset_seconds(text.strip(), answer))
+        seconds = None if text is None else usable(reset_seconds(text.strip(), answer.headers, answer.received))
         if seconds is not None:
             latest = seconds if latest is None else max(latest, seconds)
     return latest
@@ -150,10 +155,13 @@ def _reset_header(name: str) -> str:
     return ""
 
 
-def _reset_seconds(text: str, answer: Answer) -> float | None:
-    """Plain seconds (Azure, Groq), a Go duration (OpenAI) or a wall-clock instant (Anthropic): all three occur."""
-    for seconds in (_number(text), go_duration(text)):
+def reset_seconds(text: str, headers: Sequence[tuple[bytes, bytes]], received: Wall) -> float | None:
+    """Seconds of a reset header's value; negative if it names an instant that is past.
+
+    Plain seconds (Azure, Groq), a Go duration (OpenAI) or a wall-clock instant (Anthropic): all three occur.
+    """
+    for seconds in (number(text), go_duration(text)):
         if seconds is not None:
             return seconds
     instant = _rfc3339(text)
-    return None if instant is None else instant - _told_at(answer)
+    return None if instant is None else instant - _told_at(headers, received)

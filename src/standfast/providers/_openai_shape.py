@@ -5,7 +5,10 @@ from types import MappingProxyType
 
 from standfast.canon.deployment import Operation
 from standfast.canon.failure import Failure, FailureKind
+from standfast.canon.instants import Wall
+from standfast.canon.rates import Rate
 from standfast.providers._openai_errors import CODES, IN_BAND, OVERFLOW
+from standfast.providers._rates import OPENAI_SHAPED, read_rates
 from standfast.providers._report import read_report
 from standfast.providers._rules import Phrase, Rules, classify
 from standfast.providers.base import Answer
@@ -42,6 +45,7 @@ class OpenAIShaped:
         self.name = name
         self.base_url = base_url
         self.key_variable = key_variable
+        self.limit_headers = frozenset(OPENAI_SHAPED)
         self.formats: Mapping[Operation, str] = MappingProxyType({each: _FORMATS[each] for each in operations})
         self._rules = Rules({**CODES, **(codes or {})}, IN_BAND, (OVERFLOW, *phrases))
 
@@ -61,3 +65,7 @@ class OpenAIShaped:
     def classify(self, answer: Answer) -> Failure:
         """Which failure an answer is. Never raises."""
         return classify(answer, read_report(answer), self._rules)
+
+    def rates(self, headers: Sequence[tuple[bytes, bytes]], received: Wall) -> tuple[Rate, ...]:
+        """The rate limits that an answer tells."""
+        return read_rates(headers, OPENAI_SHAPED, received)

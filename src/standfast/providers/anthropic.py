@@ -4,12 +4,15 @@ Three answers look like bad requests or rates and are about money: only the word
 them apart. `overloaded_error` (529) is provider-wide: other keys do not help.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from standfast.canon.deployment import Operation
 from standfast.canon.failure import Failure, FailureKind
+from standfast.canon.instants import Wall
+from standfast.canon.rates import Rate
 from standfast.providers._openai_shape import NO_KEY
+from standfast.providers._rates import ANTHROPIC, read_rates
 from standfast.providers._report import Report, read_report, word
 from standfast.providers._rules import Phrase, Rules, classify, failure
 from standfast.providers.base import Answer
@@ -53,6 +56,7 @@ class Anthropic:
     base_url = "https://api.anthropic.com"
     key_variable = "ANTHROPIC_API_KEY"
     formats: Mapping[Operation, str] = MappingProxyType({Operation.CHAT: "anthropic_messages"})
+    limit_headers = frozenset(ANTHROPIC)
 
     def path(self, operation: Operation, model: str, *, stream: bool) -> str:  # noqa: ARG002 - the body names both
         """Path below the base URL, which has no version.
@@ -78,6 +82,10 @@ class Anthropic:
         if _detail_code(report) == SPEND_LIMIT:  # 429 without retry-after: not before the month turns [C]
             return failure(answer, report, _K.QUOTA_EXHAUSTED, code=SPEND_LIMIT)
         return classify(answer, report, RULES)
+
+    def rates(self, headers: Sequence[tuple[bytes, bytes]], received: Wall) -> tuple[Rate, ...]:
+        """The rate limits that an answer tells."""
+        return read_rates(headers, ANTHROPIC, received)
 
 
 def _detail_code(report: Report) -> str:

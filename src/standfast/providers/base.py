@@ -13,6 +13,7 @@ from pydantic import Field, SecretStr
 from standfast.canon.deployment import Operation
 from standfast.canon.failure import Failure
 from standfast.canon.instants import Wall
+from standfast.canon.rates import Rate
 from standfast.canon.settings import Settings
 
 CLASSIFIED_BODY_BYTES = 64 * 1024
@@ -84,12 +85,15 @@ class Provider(Protocol):
         base_url: the public address; empty if there is none and the configuration must give one.
         key_variable: the environment variable that holds its key by custom, for instance `OPENAI_API_KEY`.
         formats: which wire format each operation speaks; an operation that is missing is not offered.
+        limit_headers: lower-case names of the headers that tell rate limits; empty if there are none, and then nobody
+            needs to look.
     """
 
     name: str
     base_url: str
     key_variable: str
     formats: Mapping[Operation, str]
+    limit_headers: frozenset[bytes]
 
     def path(self, operation: Operation, model: str, *, stream: bool) -> str:
         """Path and query to append to the base URL."""
@@ -105,4 +109,11 @@ class Provider(Protocol):
 
     def classify(self, answer: Answer) -> Failure:
         """Which failure an answer is: one with an error status, or an in-band error (status 200)."""
+        ...
+
+    def rates(self, headers: Sequence[tuple[bytes, bytes]], received: Wall) -> tuple[Rate, ...]:
+        """The rate limits that an answer's headers tell, whatever its status; empty if none. Never raises.
+
+        `headers` have lower-case names, `received` is the wall time at reception.
+        """
         ...

@@ -6,12 +6,14 @@ command-line client [C].
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from urllib.parse import quote
 
 from standfast.canon.deployment import Operation
 from standfast.canon.failure import Failure, FailureKind
+from standfast.canon.instants import Wall
+from standfast.canon.rates import Rate
 from standfast.providers._hints import go_duration
 from standfast.providers._openai_shape import NO_KEY
 from standfast.providers._report import Report, read_report, word
@@ -71,6 +73,7 @@ class Gemini:
     base_url = "https://generativelanguage.googleapis.com/v1beta"
     key_variable = "GEMINI_API_KEY"
     formats: Mapping[Operation, str] = MappingProxyType({Operation.CHAT: "gemini"})
+    limit_headers: frozenset[bytes] = frozenset()  # it tells its limits in the bodies of errors only
 
     def path(self, operation: Operation, model: str, *, stream: bool) -> str:
         """Path and query below the base URL; the model is one quoted segment, whatever it contains.
@@ -99,6 +102,10 @@ class Gemini:
         if would_be_status(answer, report, RULES) == 429 and not report.html:  # noqa: PLR2004 - HTTP: too many requests
             return _exhausted(answer, report)
         return classify(answer, report, RULES)
+
+    def rates(self, headers: Sequence[tuple[bytes, bytes]], received: Wall) -> tuple[Rate, ...]:  # noqa: ARG002 - none
+        """None: Gemini's answers do not tell them."""
+        return ()
 
 
 def is_google(report: Report) -> bool:
