@@ -20,10 +20,10 @@ from collections.abc import Collection, Mapping, Sequence
 
 from standfast.canon.attempt import Outcome
 from standfast.canon.deployment import Deployment
-from standfast.canon.failure import Blame, Failure, FailureKind
-from standfast.canon.failure import Cooldown as CooldownSource
+from standfast.canon.failure import Failure
 from standfast.canon.instants import NEVER, Monotonic
 from standfast.canon.record import Change
+from standfast.policy.blame import breaker_moved, meant, rest_after
 from standfast.policy.breaker import BreakerSettings, State
 from standfast.policy.health import Health
 from standfast.policy.health_check import HealthSettings
@@ -168,11 +168,11 @@ class Fleet:
                 place.health.served += 1
         changes: tuple[Change, ...] = ()
         if failure is not None:
-            changes = self._rest(permit, failure, now, rng)
-            outcome = _meant(place, failure, outcome)
+            changes = rest_after(permit, failure, now, rng)
+            outcome = meant(place, failure, outcome)
         moved = place.breaker.settle(permit.generation, outcome, now, rng)
         if moved is not None:
-            changes += _breaker_moved(place, moved, failure, now)
+            changes += breaker_moved(place, moved, failure, now)
         return changes
 
     def first_content(self, permit: Permit, seconds: float, *, stream: bool) -> None:
@@ -291,49 +291,3 @@ class Fleet:
                 return seat
             soonest = min(soonest, Monotonic(now + wait))
         return Denied("keys", soonest)
-
-    def _rest(self, permit: Permit, failure: Failure, now: Monotonic, rng: random.Random) -> tuple[Change, ...]:
-        place, seat = permit.place, permit.seat
-        meaning = failure.meaning
-        if meaning.cooldown is CooldownSource.NONE:
-            return ()
-        long = meaning.cooldown is CooldownSource.LONG
-        if meaning.blame is Blame.KEY:
-            # A rate limit is counted per model; credentials and credit are the key's own.
-            rest = seat.key.rest if long and failure.kind is not FailureKind.FORBIDDEN else seat.rest
-            name = f"{place.deployment.provider} key {seat.index + 1}"
-        else:
-            rest, name = place.rest, place.deployment.name
-        if not long and meaning.blame is Blame.PROVIDER and failure.retry_after is None:
-            return ()  # overloaded without a hint: the breaker judges
-        seconds = rest.quarantine(now, rng) if long else rest.rest(now, failure.retry_after, rng)
-        if failure.retry_after is not None and not long:
-            (seat if rest is seat.rest else place).hinted = rest.until
-        subject = "quarantine" if long else "cooldown"
-        return (Change(subject, name, "available", "resting", failure.kind.value, seconds),)
-
-
-def _meant(place: Place, failure: Failure, outcome: Outcome) -> Outcome:
-    """What a failure means for breaker and health of the deployment."""
-    if not failure.meaning.trips_breaker:
-        # A rate limit or a bad key shows that the deployment lives, but is no success either: it says nothing.
-        return Outcome.CANCELLED
-    if place.health is not None and outcome is Outcome.FAILURE:
-        place.health.failed += 1
-    return outcome
-
-
-def _breaker_moved(
-    place: Place, moved: tuple[State, State], failure: Failure | None, now: Monotonic
-) -> tuple[Change, ...]:
-    """What is told when a breaker changed its state; its verdict is evidence for the deployment's health."""
-    before, after = moved
-    reason = failure.kind.value if failure is not None else "success"
-    retry_at = place.breaker.retry_at(now)
-    until = retry_at - now if after is State.OPEN else None
-    changes: tuple[Change, ...] = (Change("breaker", place.deployment.name, before.value, after.value, reason, until),)
-    if place.health is not None and after is State.OPEN:
-        changes += place.health.tripped(reason, retry_at, now)
-    elif place.health is not None and after is State.CLOSED:
-        changes += place.health.proven(now)
-    return changes

@@ -1,0 +1,63 @@
+"""What a failure means for those who are to blame: rests, the breaker's view, the health, and what is told of it.
+
+A failure blames exactly one: the key (its seat at this deployment for rate limits, the key everywhere for bad
+credentials and spent quotas), the deployment, or nobody. What a kind means is decided in `canon.failure.MEANING`.
+"""
+
+import random
+
+from standfast.canon.attempt import Outcome
+from standfast.canon.failure import Blame, Failure, FailureKind
+from standfast.canon.failure import Cooldown as CooldownSource
+from standfast.canon.instants import Monotonic
+from standfast.canon.record import Change
+from standfast.policy.breaker import State
+from standfast.policy.places import Permit, Place
+
+
+def rest_after(permit: Permit, failure: Failure, now: Monotonic, rng: random.Random) -> tuple[Change, ...]:
+    """Give whoever is to blame the rest that the failure asks for."""
+    place, seat = permit.place, permit.seat
+    meaning = failure.meaning
+    if meaning.cooldown is CooldownSource.NONE:
+        return ()
+    long = meaning.cooldown is CooldownSource.LONG
+    if meaning.blame is Blame.KEY:
+        # A rate limit is counted per model; credentials and credit are the key's own.
+        rest = seat.key.rest if long and failure.kind is not FailureKind.FORBIDDEN else seat.rest
+        name = f"{place.deployment.provider} key {seat.index + 1}"
+    else:
+        rest, name = place.rest, place.deployment.name
+    if not long and meaning.blame is Blame.PROVIDER and failure.retry_after is None:
+        return ()  # overloaded without a hint: the breaker judges
+    seconds = rest.quarantine(now, rng) if long else rest.rest(now, failure.retry_after, rng)
+    if failure.retry_after is not None and not long:
+        (seat if rest is seat.rest else place).hinted = rest.until
+    subject = "quarantine" if long else "cooldown"
+    return (Change(subject, name, "available", "resting", failure.kind.value, seconds),)
+
+
+def meant(place: Place, failure: Failure, outcome: Outcome) -> Outcome:
+    """What a failure means for breaker and health of the deployment."""
+    if not failure.meaning.trips_breaker:
+        # A rate limit or a bad key shows that the deployment lives, but is no success either: it says nothing.
+        return Outcome.CANCELLED
+    if place.health is not None and outcome is Outcome.FAILURE:
+        place.health.failed += 1
+    return outcome
+
+
+def breaker_moved(
+    place: Place, moved: tuple[State, State], failure: Failure | None, now: Monotonic
+) -> tuple[Change, ...]:
+    """What is told when a breaker changed its state; its verdict is evidence for the deployment's health."""
+    before, after = moved
+    reason = failure.kind.value if failure is not None else "success"
+    retry_at = place.breaker.retry_at(now)
+    until = retry_at - now if after is State.OPEN else None
+    changes: tuple[Change, ...] = (Change("breaker", place.deployment.name, before.value, after.value, reason, until),)
+    if place.health is not None and after is State.OPEN:
+        changes += place.health.tripped(reason, retry_at, now)
+    elif place.health is not None and after is State.CLOSED:
+        changes += place.health.proven(now)
+    return changes
