@@ -127,7 +127,7 @@ def test_no_false_success_in_a_random_history(seed: int) -> None:
                 stream, model, prompt = rng.random() < 0.6, rng.choice(list(models)), f"n{seed}-{n}"
                 async with gate:
                     answer = await ask(s, model, stream=stream, prompt=prompt)
-                assert 0 <= attempts(answer) <= 4
+                assert 0 <= attempts(answer) <= 5  # four, and one that a stale connection may have swallowed
                 outcomes[assert_honest(s, answer, prompt, stream)] += 1
 
             await asyncio.gather(*(one(n) for n in range(250)))

@@ -21,6 +21,7 @@ class Call(Lifeline):
     _headers: Sequence[tuple[bytes, bytes]] = ()
     _body: list[bytes] = msgspec.field(default_factory=list)
     _size: int = 0
+    _shortened: bool = False  # events that change nothing do not come here, if that is possible
 
     def start(self, request: bytes) -> None:
         """Send the request; from now on exactly one end is reported to the drive."""
@@ -64,16 +65,25 @@ class Call(Lifeline):
         if self._phase is FLOWING:
             drive = self._drive
             if out:
-                self._lane.touched = True
+                self._lane.touched = self._drive.services.watch.turn
                 if self._gate is None:
                     drive.pass_on(out)
                 else:
                     self._hold(self._gate, out)
                 if out is data:  # whole events that change nothing
+                    if not self._shortened:
+                        self._shorten(relay)
                     return
         elif out or relay.content:
             self._first(out)
         self._look(relay)
+
+    def _shorten(self, relay: StreamRelay) -> None:
+        """Events like this one need not come here any more."""
+        self._shortened = True
+        way = None if self._gate is not None else self._drive.short_way(relay, self._lane)
+        if way is not None and self._upstream is not None:
+            self._upstream.splice(way)
 
     def end(self) -> None:
         """The answer ended well-formed."""
@@ -102,10 +112,10 @@ class Call(Lifeline):
             return
         self._body.append(data)
         if self._phase is FLOWING:
-            self._lane.touched = True
+            self._lane.touched = self._drive.services.watch.turn
         elif not data.isspace():  # DeepSeek sends blank lines while it queues: no sign of an answer yet
             self._phase = FLOWING
-            self._lane.touched = True
+            self._lane.touched = self._drive.services.watch.turn
 
     def _first(self, out: bytes) -> None:
         relay = self._relay
@@ -118,7 +128,7 @@ class Call(Lifeline):
         if relay.error is not None or relay.malformed:
             return
         self._phase = FLOWING
-        self._lane.touched = True
+        self._lane.touched = self._drive.services.watch.turn
         if self._gate is not None:
             self._hold(self._gate, out)
             return

@@ -4,6 +4,7 @@ import asyncio
 from collections import deque
 
 from standfast.http1.base import Responder
+from standfast.http1.splice import Flow
 
 HIGH_WATER = 256
 
@@ -50,6 +51,9 @@ class Collector:
             if len(self._chunks) >= HIGH_WATER and not self._paused and self._responder is not None:
                 self._paused = True
                 self._responder.pause()
+
+    def splice(self, flow: Flow) -> None:
+        """Nothing is written anywhere."""
 
     def end(self) -> None:
         """The streamed answer is over."""

@@ -12,15 +12,18 @@ from standfast.engine.judging import Demands
 from standfast.engine.rename import Renamer
 from standfast.engine.reply_headers import JSON_HEADERS, STREAM_HEADERS, attempt_headers, error_headers, trace_header
 from standfast.engine.services import Services
-from standfast.engine.watch import Lane
+from standfast.engine.watch import UNTOUCHED, Lane
 from standfast.errors import StandfastError
 from standfast.formats._replay import Heard, heard
+from standfast.formats.base import StreamRelay
 from standfast.http1.base import Downstream
+from standfast.http1.splice import Flow, Splice, Tape
 from standfast.policy.exchange import Exchange
 from standfast.policy.route import Target
 
 if TYPE_CHECKING:  # the snapshot is the configuration at work; it starts drives through the gateway
     from standfast.engine.assemble import Snapshot
+    from standfast.engine.drive import Drive
 
 HEARTBEAT = b": ping\n\n"
 
@@ -38,7 +41,9 @@ class Delivery(msgspec.Struct, eq=False):
         stream: the client wants server-sent events.
         deadline: instant after which nobody waits for the answer.
         due, beat_at: when the watch is to call `expired`.
-        touched: content came since the watch looked last; `due` is then moved to `gap` seconds later, `end` at most.
+        touched: the watch's turn after which content came last; `due` is then moved to `gap` seconds later, `end` at
+            most.
+        calm: where the watch keeps it while nothing is due soon; None while it is looked at in every turn.
         served: the target that answers; None before the first content.
         error: what the client was told, None for success.
         demands: what is asked of its answers; None for nothing.
@@ -58,9 +63,10 @@ class Delivery(msgspec.Struct, eq=False):
     deadline: float = NEVER
     due: float = NEVER
     beat_at: float = NEVER
+    calm: "set[Drive] | None" = None
     gap: float = 0.0
     end: float = NEVER
-    touched: bool = False
+    touched: int = UNTOUCHED
     served: Target | None = None
     error: StandfastError | None = None
     demands: Demands | None = None
@@ -75,8 +81,7 @@ class Delivery(msgspec.Struct, eq=False):
     _seen: float = 0.0
     _renamer: Renamer | None = None
     _reminder: Lane | None = None
-    _told: list[bytes] | None = None  # what a second attempt would have to repeat
-    _told_bytes: int = 0
+    _tape: Tape | None = None  # what a second attempt would have to repeat
     _opened: bool = False
     _over: bool = False
 
@@ -89,7 +94,7 @@ class Delivery(msgspec.Struct, eq=False):
         if ask.stream:
             self.stream = True
             if route.on_break != "error":
-                self._told = []
+                self._tape = Tape(MOST_TOLD)
         if route.rename:
             self._renamer = Renamer(ask.model)
 
@@ -115,18 +120,23 @@ class Delivery(msgspec.Struct, eq=False):
         """Complete events of the stream, in the client's format."""
         if self._renamer is not None:
             events = self._renamer.stream(events)
-        if self._told is not None:
-            self._told.append(events)
-            self._told_bytes += len(events)
-            if self._told_bytes > MOST_TOLD:
-                self._told = None
+        if self._tape is not None:
+            self._tape.add(events)
         if self.reserve is not None:
             self.reserve.add(events)
         self.out.write(events)
 
+    def short_way(self, relay: StreamRelay, lane: "Drive | Lane") -> Splice | None:
+        """For events that change nothing; None if something must be done with every one of them."""
+        if self._renamer is not None or self.reserve is not None:
+            return None
+        return self.out.splice(Flow(relay.shape, lane, self.services.watch, self._tape))
+
     def read_back(self) -> bool:
         """What has the client been told? True if a second attempt can be compared with it."""
-        self.heard = heard(self.inquiry.format, self._told or ())
+        if self._tape is None or self._tape.room < 0:
+            return False
+        self.heard = heard(self.inquiry.format, self._tape.pieces)
         return not self.heard.fault
 
     # its end

@@ -181,7 +181,7 @@ class Drive(Delivery):
         """The attempt gave no (whole) answer."""
         now = self.services.clock.now()
         self._drop(call)
-        replayable = self._told is not None and self._first is not None and self.read_back()
+        replayable = self._first is not None and self.read_back()
         self._perform(self.exchange.failed(call.permit, failure, now, usage, replayable=replayable), now)
         self._freed(call.target, now)
 
@@ -207,6 +207,7 @@ class Drive(Delivery):
             case Sleep(until=until):
                 self._napping_since = now
                 self.due = until
+                self.services.watch.enter(self)
             case Refuse():
                 self._refuse(step, now)
             case Abandon(permit=permit):
@@ -249,6 +250,8 @@ class Drive(Delivery):
             self._rivals = (*self._rivals, call)
         else:
             self._call = call
+            if self.calm is not None:
+                self.services.watch.enter(self)
         if self._paused:
             call.pause()
         call.start(outlet.heads[operation, self.stream][send.permit.key].request(body))

@@ -17,7 +17,7 @@ from standfast.canon.failure import Failure, FailureKind
 from standfast.canon.instants import NEVER, Monotonic
 from standfast.canon.usage import Usage
 from standfast.engine.outlet import Outlet
-from standfast.engine.watch import Lane
+from standfast.engine.watch import UNTOUCHED, Lane
 from standfast.formats.base import Format, StreamRelay
 from standfast.http1.base import UpstreamCall, UpstreamListener
 from standfast.policy.fleet import Permit
@@ -63,7 +63,7 @@ class Lifeline(msgspec.Struct, eq=False):
         lane.due = limits.first_content
         lane.gap = limits.gap
         lane.end = limits.end
-        lane.touched = False
+        lane.touched = UNTOUCHED
 
     def _send(self, listener: UpstreamListener, request: bytes) -> None:
         services, limits = self._drive.services, self._limits
@@ -159,7 +159,7 @@ class Lifeline(msgspec.Struct, eq=False):
         self._upstream = None  # it listens to us: no cycle may be left for the garbage collector
         lane = self._lane
         lane.due = NEVER
-        lane.touched = False
+        lane.touched = UNTOUCHED
         if type(lane) is Lane:
             self._drive.services.watch.lanes.discard(lane)
 
@@ -170,7 +170,7 @@ class Lifeline(msgspec.Struct, eq=False):
 
     def _extend(self, seconds: float) -> None:
         lane = self._lane
-        lane.touched = False
+        lane.touched = UNTOUCHED
         lane.due = min(self._drive.services.clock.now() + seconds, self._limits.end)
 
     @property

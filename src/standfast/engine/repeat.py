@@ -31,7 +31,7 @@ class RepeatCall(Call):
         before = relay.characters
         out = relay.feed(data)
         if relay.characters > before:
-            self._lane.touched = True
+            self._lane.touched = self._drive.services.watch.turn
         self._first(out)
         self._look(relay)
 

@@ -28,6 +28,8 @@ from standfast.framing import sse
 _DONE: Final = b"data: [DONE]\n\n"
 _OPEN, _SEPARATOR, _END = b"data: {", b"\n\ndata: {", b"}\n\n"
 _FIELD = len(b"data: ")
+_LINES = 2  # of one event
+_CONTENT = b'"content":"'
 
 
 class _QuickChoice(msgspec.Struct, gc=False):
@@ -75,13 +77,23 @@ class OpenAIRelay(HoldingRelay):
         self._fast = self.content and 0 in self._unfinished and not self._over and not self._decoder.pending
         return out
 
+    def shape(self, data: bytes) -> tuple[bytes, bytes] | None:
+        """See `base.StreamRelay`: one event's shape is what stands around its content."""
+        if not (self._fast and self._plain(data)):
+            return None
+        start = data.find(_CONTENT) + len(_CONTENT)
+        end = data.find(b'"', start)
+        if start < len(_CONTENT) or b"\\" in data[start:end] or data.count(b"\n") != _LINES:
+            return b"", b""
+        return data[:start], data[end:]
+
     def _plain(self, data: bytes) -> bool:
         """The slice is whole events with LF line ends, none of which changes the state."""
         if not (data.startswith(_OPEN) and data.endswith(_END)) or b"\r" in data or len(data) > self._limit:
             return False
         newlines = data.count(b"\n")
         try:
-            if newlines == 2:  # noqa: PLR2004 - one event
+            if newlines == _LINES:
                 _quick(data[_FIELD:])
             elif newlines == 2 * data.count(_SEPARATOR) + 2:
                 _quick_lines(data[_FIELD:].replace(b"\n\ndata: ", b"\n"))

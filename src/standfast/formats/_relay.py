@@ -53,6 +53,11 @@ class HoldingRelay(ABC):
     def _over(self) -> bool:
         return self.complete or self.error is not None or bool(self.malformed)
 
+    def shape(self, data: bytes) -> tuple[bytes, bytes] | None:
+        """See `base.StreamRelay`; a format that knows no quick answer has none."""
+        del data
+        return None
+
     def feed(self, data: bytes) -> bytes:
         """Take upstream body bytes; return what may go to the client now."""
         if self._over:

@@ -47,6 +47,11 @@ class TranslatingRelay:
     def _over(self) -> bool:
         return self.complete or self.error is not None or bool(self.malformed)
 
+    def shape(self, data: bytes) -> tuple[bytes, bytes] | None:
+        """Nothing passes as it is."""
+        del data
+        return None
+
     def feed(self, data: bytes) -> bytes:
         """Take upstream body bytes; return what may go to the client now."""
         if self._over:

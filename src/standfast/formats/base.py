@@ -86,6 +86,16 @@ class StreamRelay(Protocol):
     malformed: str
     usage: Usage | None
 
+    def shape(self, data: bytes) -> tuple[bytes, bytes] | None:
+        """Would `feed` return these very bytes and change nothing, so that it need not be called?
+
+        Returns:
+            None if not, or if nobody knows. Otherwise what the bytes begin and end with, such that the same is true
+            with any characters between that stand for themselves in a JSON string; both empty if there is no such
+            string.
+        """
+        ...
+
     def feed(self, data: bytes) -> bytes:
         """Take upstream body bytes; return what may go to the client now (often empty before the first content)."""
         ...

@@ -6,13 +6,14 @@ Rules:
     - An `Answer` that has ended does nothing: its connection may already serve the next request.
 """
 
-import asyncio
 from http import HTTPStatus
 from typing import Protocol
 
 import msgspec
 
+from standfast.http1.gather import Gathering
 from standfast.http1.serving import Serving
+from standfast.http1.splice import Flow, Splice
 
 STATUS_LINES = {status.value: b"HTTP/1.1 %d %b\r\n" % (status.value, status.phrase.encode()) for status in HTTPStatus}
 _PROBE = b"HTTP/1.1 "
@@ -55,16 +56,18 @@ def whole(serving: Serving, status: int, headers: bytes, body: bytes, connection
 class Answer(msgspec.Struct, eq=False):
     """Implements `base.Downstream` for one request. A struct, because those are made in C.
 
+    Attributes:
+        owner: the connection; None once the answer is over or the connection is gone.
+
     Args:
-        owner: the connection.
         transport: where the bytes go.
         serving: for the date.
         newer: the client speaks HTTP/1.1.
         bare: the answer to a HEAD request: headers only.
     """
 
-    _owner: Owner | None
-    _transport: asyncio.Transport
+    owner: Owner | None
+    _transport: Gathering
     _serving: Serving
     _newer: bool
     _bare: bool = False
@@ -84,7 +87,7 @@ class Answer(msgspec.Struct, eq=False):
         Raises:
             RuntimeError: a part of another answer has been written.
         """
-        owner = self._owner
+        owner = self.owner
         if owner is None:
             return
         if self._head:
@@ -92,7 +95,7 @@ class Answer(msgspec.Struct, eq=False):
         data = whole(self._serving, status, headers, body, self._connection(owner))
         if self._bare:
             data = data[: data.index(b"\r\n\r\n") + 4]
-        self._owner = None
+        self.owner = None
         self._transport.write(data[self._probed :] if self._probed else data)
         owner.answered()
 
@@ -106,7 +109,7 @@ class Answer(msgspec.Struct, eq=False):
         Raises:
             RuntimeError: `begin` was not called.
         """
-        owner = self._owner
+        owner = self.owner
         if owner is None or not data:
             return
         if self._head:
@@ -120,37 +123,43 @@ class Answer(msgspec.Struct, eq=False):
         if owner.write_paused:
             owner.backlog += len(data)
 
+    def splice(self, flow: Flow) -> Splice | None:
+        """See `base.Downstream.splice`."""
+        if self.owner is None or not self._head or not self._chunked:
+            return None
+        return Splice(self, self._transport, flow)
+
     def end(self) -> None:
         """See `base.Downstream.end`."""
-        owner = self._owner
+        owner = self.owner
         if owner is None:
             return
         if not self._head:
             status, headers = self._begun or (500, b"")
             self.reply(status, headers, b"")
             return
-        self._owner = None
+        self.owner = None
         if self._chunked:
             self._transport.write(b"0\r\n\r\n")
         owner.answered()
 
     def abort(self) -> None:
         """See `base.Downstream.abort`."""
-        owner = self._owner
+        owner = self.owner
         if owner is not None:
-            self._owner = None
+            self.owner = None
             owner.cut()
 
     def detach(self) -> None:
         """The connection is gone or taken away; from now on nothing happens here."""
-        self._owner = None
+        self.owner = None
 
     def probe(self) -> None:
         """Send bytes that the client gets in any case, so that its machine objects if nobody is there any more.
 
         The beginning of the status line; in a chunked stream a leading zero of the next chunk's size.
         """
-        if self._owner is None:
+        if self.owner is None:
             return
         if not self._head and not self._probed:
             self._probed = len(_PROBE)

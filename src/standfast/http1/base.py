@@ -4,11 +4,14 @@ Everything here is called back synchronously on the event loop's thread; nothing
 its object has ended does nothing.
 """
 
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import msgspec
 
 from standfast.canon.failure import Failure
+
+if TYPE_CHECKING:  # it is made of what is described here
+    from standfast.http1.splice import Flow, Splice
 
 
 class HttpRequest(msgspec.Struct):
@@ -46,6 +49,10 @@ class Downstream(Protocol):
 
     def write(self, data: bytes) -> None:
         """The next bytes of a streamed answer; at once. Empty data is ignored."""
+        ...
+
+    def splice(self, flow: "Flow") -> "Splice | None":
+        """A short way for the stream's chunks, see `Splice`; None if there is none for this client or not yet."""
         ...
 
     def end(self) -> None:
@@ -156,4 +163,8 @@ class UpstreamCall(Protocol):
 
     def resume(self) -> None:
         """Read on."""
+        ...
+
+    def splice(self, way: "Splice") -> None:
+        """Offer the rest of the answer's chunks to this short way first."""
         ...

@@ -25,6 +25,7 @@ from standfast.http1.dial import Dialer, DialError, Resolver, SystemResolver, tr
 from standfast.http1.egress import Egress, read_proxy
 from standfast.http1.gather import Turn
 from standfast.http1.settings import UpstreamLimits
+from standfast.http1.splice import Splice
 from standfast.http1.upstream_connection import Connection
 
 __all__ = ["STALE_WINDOW", "Call", "RequestHead", "UpstreamClient", "build_request"]
@@ -74,6 +75,11 @@ class Call(msgspec.Struct, eq=False):
             self.paused = False
             if self.connection is not None:
                 self.connection.resume()
+
+    def splice(self, way: Splice) -> None:
+        """Offer the rest of the answer's chunks to this short way first."""
+        if self.connection is not None:
+            self.connection.way = way
 
     def lose(self, failure: Failure) -> None:
         """Tell the listener that there will be no answer; the call is unlinked already."""

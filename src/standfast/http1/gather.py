@@ -48,14 +48,17 @@ class Gathering(asyncio.Transport):
     Args:
         real: where they go.
         turn: when.
+
+    Attributes:
+        parts: what waits for the end of the turn.
     """
 
-    __slots__ = ("_parts", "_size", "_turn", "real")
+    __slots__ = ("_size", "_turn", "parts", "real")
 
     def __init__(self, real: asyncio.Transport, turn: Turn) -> None:
         self.real = real
         self._turn = turn
-        self._parts: list[bytes] = []
+        self.parts: list[bytes] = []
         self._size = 0
 
     def write(self, data: bytes) -> None:  # type: ignore[override]  # the house writes bytes, nothing else
@@ -65,15 +68,15 @@ class Gathering(asyncio.Transport):
             self.flush()
             self.real.write(data)
             return
-        if not self._parts and not self._turn.join(self):
+        if not self.parts and not self._turn.join(self):
             self.real.write(data)
             return
-        self._parts.append(data)
+        self.parts.append(data)
         self._size = size
 
     def flush(self) -> None:
         """Write now what waits."""
-        parts = self._parts
+        parts = self.parts
         if parts:
             data = parts[0] if len(parts) == 1 else b"".join(parts)
             parts.clear()
@@ -83,7 +86,7 @@ class Gathering(asyncio.Transport):
 
     def abort(self) -> None:
         """Close at once; what waits is lost."""
-        self._parts.clear()
+        self.parts.clear()
         self._size = 0
         self.real.abort()
 

@@ -25,6 +25,7 @@ from standfast.http1.base import Origin
 from standfast.http1.content import ContentError, Decoder
 from standfast.http1.egress import Proxy
 from standfast.http1.gather import Gathering
+from standfast.http1.splice import Splice
 from standfast.http1.upstream_answer import AnswerReader
 
 _SIZE_DIGITS = 5
@@ -42,7 +43,7 @@ class Connection(AnswerReader):
     here is stale), *head*, *body*, and *complete* (all is read, a decoder may still hold some of it).
     """
 
-    __slots__ = ("_client", "_unwritten", "call", "origin", "proxy", "served", "since", "transport")
+    __slots__ = ("_client", "_unwritten", "call", "origin", "proxy", "served", "since", "transport", "way")
 
     def __init__(self, client: "UpstreamClient", origin: Origin) -> None:
         super().__init__(client.limits)
@@ -51,6 +52,7 @@ class Connection(AnswerReader):
         self.origin = origin
         self.proxy: Proxy | None = None  # at the other end, in place of the origin
         self.call: Call | None = None
+        self.way: Splice | None = None  # of the answer under way
         self.served = 0
         self.since = Monotonic(0.0)
         self.transport: Gathering
@@ -84,8 +86,10 @@ class Connection(AnswerReader):
 
     def data_received(self, data: bytes) -> None:
         """Parse, then tell the listener."""
-        if self._between and self._lone_chunk(data):
-            return
+        if self._between:
+            way = self.way
+            if (way is not None and way.take(data)) or self._lone_chunk(data):
+                return
         if self.call is None or self._complete:
             self._keep = False
             if self.call is None:
@@ -127,13 +131,16 @@ class Connection(AnswerReader):
         digits = data[:stop]
         if call is None or stop < 0 or not digits.isalnum() or data[0] == _ZERO or not data.endswith(b"\r\n"):
             return False
+        body = data[stop + 2 : -2]
         try:
-            if int(digits, 16) != len(data) - stop - 4:
+            if int(digits, 16) != len(body):
                 return False
         except ValueError:
             return False
+        way = self.way
         try:
-            call.listener.body(data[stop + 2 : -2])
+            if way is None or not way.learn(data, body):
+                call.listener.body(body)
         except Exception as error:  # noqa: BLE001 - a listener may raise anything; it must not take the loop down
             self._raised(call, error)
         return True
@@ -213,7 +220,7 @@ class Connection(AnswerReader):
         call.listener.end()
 
     def _unlink(self, call: "Call") -> None:
-        self.call = None
+        self.call = self.way = None
         call.connection = None
         call.request = b""
 
@@ -251,7 +258,7 @@ class Connection(AnswerReader):
 
     def cancel(self) -> None:
         """The call is over: an answer that nobody waits for cannot be told from the next one, so close."""
-        self.call = None
+        self.call = self.way = None
         self._parts.clear()
         self.transport.abort()
 

@@ -7,6 +7,7 @@ from standfast.engine.drive import Drive
 from standfast.engine.reply_headers import JSON_HEADERS
 from standfast.errors import InvalidRequest
 from standfast.http1.base import Downstream
+from standfast.http1.splice import Flow
 
 
 class _Body(msgspec.Struct, forbid_unknown_fields=True):
@@ -105,6 +106,9 @@ class SimpleChat:
     def write(self, data: bytes) -> None:
         """Never streamed."""
         self._out.write(data)
+
+    def splice(self, flow: Flow) -> None:
+        """Never streamed."""
 
     def end(self) -> None:
         """Never streamed."""
