@@ -1,5 +1,6 @@
 """The record of one upstream attempt, and how it ended."""
 
+from collections.abc import Iterable
 from enum import StrEnum
 
 import msgspec
@@ -30,6 +31,7 @@ class Attempt(msgspec.Struct, frozen=True):
         first_content: when the first content byte came, None if none came.
         ended: when it was settled.
         usage: tokens that the reply reported, None if it did not say.
+        purpose: what it was sent for: `answer`, `hedge`, `replay` or `resume`.
     """
 
     deployment: str
@@ -40,3 +42,13 @@ class Attempt(msgspec.Struct, frozen=True):
     first_content: float | None
     ended: float
     usage: Usage | None = None
+    purpose: str = "answer"
+
+
+def reported(attempts: Iterable[Attempt]) -> Usage | None:
+    """The tokens of all attempts that reported any; None if none did."""
+    total: Usage | None = None
+    for attempt in attempts:
+        if attempt.usage is not None:
+            total = attempt.usage if total is None else total + attempt.usage
+    return total

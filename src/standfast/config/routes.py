@@ -8,9 +8,12 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
+import msgspec
+
 from standfast import plugins
 from standfast.canon.deployment import Deployment, Operation
-from standfast.canon.facts import UNKNOWN
+from standfast.canon.facts import UNKNOWN, Facts
+from standfast.canon.prefill import Prefill
 from standfast.config.health import health_of
 from standfast.config.known import facts_of
 from standfast.config.schema import NO_KEY, Config, ModelSettings
@@ -18,7 +21,7 @@ from standfast.policy.fleet import Fleet, KeyPool
 from standfast.policy.route import Route, Target
 from standfast.policy.strategy import FACTS, PACE, Strategy
 from standfast.policy.timeouts import TimeoutOverrides, thinks
-from standfast.providers.base import Provider, ProviderSettings
+from standfast.providers.base import PREFILLS, Provider, ProviderSettings
 
 AUTO = "auto"
 """The model that clients may name without anybody having configured it: the best target of all for each request."""
@@ -105,8 +108,17 @@ def target_of(
         timeouts=timeouts,
         operations=frozenset(provider.formats),
         reasoning=thinks(upstream),
-        facts=facts_of(deployment, config) if informed else None,
+        facts=_known_of(deployment, config) if informed else None,
     )
+
+
+def _known_of(deployment: Deployment, config: Config) -> Facts:
+    """A model can go on with an answer only where its server can be told to."""
+    facts = facts_of(deployment, config)
+    settings = config.providers[deployment.provider]
+    if not facts.continuation or prefill_of(provider_of(deployment.provider, settings), settings) is not None:
+        return facts
+    return msgspec.structs.replace(facts, abilities=(facts.abilities or frozenset()) - {"continuation"})
 
 
 def strategy_of(name: str) -> Strategy:
@@ -119,6 +131,11 @@ def provider_of(name: str, settings: ProviderSettings) -> Provider:
     """The plug-in of a provider entry."""
     provider: Provider = plugins.load("providers", settings.type or name).PROVIDER
     return provider
+
+
+def prefill_of(provider: Provider, settings: ProviderSettings) -> Prefill | None:
+    """How a provider entry is told to go on with an answer that was begun; None if nobody knows."""
+    return PREFILLS[settings.prefill] if settings.prefill is not None else provider.prefill
 
 
 def secrets_of(settings: ProviderSettings) -> tuple[str, ...]:

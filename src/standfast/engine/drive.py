@@ -13,10 +13,12 @@ from standfast.canon.usage import Usage
 from standfast.engine.call import Call
 from standfast.engine.delivery import Delivery
 from standfast.engine.lifeline import Lifeline
+from standfast.engine.outlet import Outlet
 from standfast.engine.refusal import refusal_error
-from standfast.engine.repeat import RepeatCall
+from standfast.engine.repeat import REPETITIONS, ResumeCall
 from standfast.engine.watch import Lane
-from standfast.errors import Draining, StandfastError
+from standfast.errors import Draining, StandfastError, Untranslatable
+from standfast.formats._heard import NOTHING
 from standfast.formats.base import Format
 from standfast.policy.fleet import Permit
 from standfast.policy.route import Target
@@ -34,6 +36,12 @@ from standfast.policy.steps import (
     Sleep,
     Step,
 )
+
+HEDGE, REPLAY, RESUME = (
+    Purpose.HEDGE,
+    Purpose.REPLAY,
+    Purpose.RESUME,
+)  # up to Python 3.11 looking up an enum's member is a call
 
 
 class Drive(Delivery):
@@ -181,8 +189,9 @@ class Drive(Delivery):
         """The attempt gave no (whole) answer."""
         now = self.services.clock.now()
         self._drop(call)
-        replayable = self._told is not None and self._first is not None and self.read_back()
-        self._perform(self.exchange.failed(call.permit, failure, now, usage, replayable=replayable), now)
+        told = NOTHING if self._told is None or self._first is None else self.read_back()
+        able, goes_on = not told.fault, bool(told.start)
+        self._perform(self.exchange.failed(call.permit, failure, now, usage, replayable=able, resumable=goes_on), now)
         self._freed(call.target, now)
 
     # performing
@@ -225,24 +234,23 @@ class Drive(Delivery):
                     holder.shed(now)
 
     def _send(self, send: Send, now: Monotonic) -> None:
-        target, operation = send.target, self.exchange.ask.operation
+        target, operation, purpose = send.target, self.exchange.ask.operation, send.purpose
         outlet = self._snapshot.outlets[target.deployment]
         upstream_format = outlet.formats[operation]
         try:
             body = self._request_body(target, upstream_format)
+            if purpose is RESUME:
+                body = self._for_the_rest(body, outlet, upstream_format)
         except StandfastError as error:
             self._unsendable = error
             failure = Failure(FailureKind.INVALID_REQUEST, error.message, code=error.code, sent=False)
             self._perform(self.exchange.unsendable(send.permit, failure, now), now)
             self._freed(target, now)
             return
-        hedges = send.purpose is Purpose.HEDGE and self._call is not None
+        hedges = purpose is HEDGE and self._call is not None
         lane: Drive | Lane = Lane() if hedges else self
         wire = (self, lane, outlet, send.permit, target, send.deadlines, upstream_format, self.inquiry.format)
-        if send.purpose is Purpose.REPLAY and self.heard is not None:
-            call: Call = RepeatCall(*wire, told=self.heard)
-        else:
-            call = Call(*wire)
+        call = Call(*wire) if self.heard is None else REPETITIONS[purpose](*wire, told=self.heard)
         if type(lane) is Lane:
             lane.told = call.expired
             self.services.watch.lanes.add(lane)
@@ -251,7 +259,16 @@ class Drive(Delivery):
             self._call = call
         if self._paused:
             call.pause()
-        call.start(outlet.heads[operation, self.stream][send.permit.key].request(body))
+        heads = outlet.heads[operation, self.stream]
+        if purpose is RESUME and outlet.rest_heads:
+            heads = outlet.rest_heads
+        call.start(heads[send.permit.key].request(body))
+
+    def _for_the_rest(self, request: bytes, outlet: Outlet, form: Format) -> bytes:
+        """The same request, asking for what comes after the text that the client has."""
+        if self.heard is None or outlet.prefill is None:
+            raise Untranslatable("nobody knows how to tell this server to go on with an answer")
+        return form.go_on(request, self.heard.start, outlet.prefill)
 
     def _request_body(self, target: Target, upstream_format: Format) -> bytes:
         inquiry = self.inquiry
@@ -271,6 +288,8 @@ class Drive(Delivery):
         if self.stream:
             self.answering = call.target.name
             self.open(call.outlet.stream_headers)
+            if self.heard is not None:
+                self.taken_over(call.target, RESUME if isinstance(call, ResumeCall) else REPLAY)
 
     def _refuse(self, refuse: Refuse, now: Monotonic) -> None:
         failure = refuse.failure

@@ -104,7 +104,17 @@ class Running(msgspec.Struct, eq=False):
         if first is not None:
             first = Monotonic(first - since)
         self.attempts.append(
-            Attempt(run.target.name, permit.key, outcome, failure, run.started - since, first, now - since, usage)
+            Attempt(
+                run.target.name,
+                permit.key,
+                outcome,
+                failure,
+                run.started - since,
+                first,
+                now - since,
+                usage,
+                run.purpose,
+            )
         )
 
     def _release(self, run: Run) -> None:
