@@ -19,6 +19,10 @@ class Outcome(StrEnum):
     CANCELLED = "cancelled"
 
 
+ANSWER = "answer"
+"""The purpose of attempts in general; it is told of those alone that were sent for another one."""
+
+
 class Attempt(msgspec.Struct, frozen=True):
     """One line of a request's trace. Times are seconds since the request arrived.
 
@@ -42,7 +46,7 @@ class Attempt(msgspec.Struct, frozen=True):
     first_content: float | None
     ended: float
     usage: Usage | None = None
-    purpose: str = "answer"
+    purpose: str = ANSWER
 
 
 def reported(attempts: Iterable[Attempt]) -> Usage | None:

@@ -4,7 +4,7 @@ import json
 import math
 from collections.abc import Sequence
 
-from standfast.canon.attempt import Attempt
+from standfast.canon.attempt import ANSWER, Attempt
 from standfast.canon.deployment import Deployment
 from standfast.engine.considering import Decision
 from standfast.errors import StandfastError
@@ -17,10 +17,6 @@ TRACE_BYTES = 4096
 
 DECISION_BYTES = 2048
 """Of these the explanation of the choice may take so many; it is cut to whole targets, the best ones stay."""
-
-
-ANSWER = "answer"
-"""The purpose that attempts have in general."""
 
 
 def deployment_headers(deployment: Deployment) -> bytes:
