@@ -124,6 +124,7 @@ ONE = [
     (model({"targets": ["openai/m"], "retry": {"backoff": {"base": "9s"}}}), "models.m.retry.backoff.cap", ""),
     (model({"targets": ["openai/m"], "retry": {"budget": 0.5}}), "models.m.retry.budget", ""),
     (model({"targets": ["openai/m"], "health": {"budget": 5}}), "models.m.health.budget", ""),
+    (model({"targets": ["openai/m"], "health": {"budget_usd": 5}}), "models.m.health.budget_usd", ""),
     ({**GOOD, "defaults": {"health": {"unhealthy_ms": 100}}}, "defaults.health.unhealthy_ms", ""),
     ({**GOOD, "defaults": {"health": {"interval": "5s"}}}, "defaults.health.interval", ""),
     (model({"targets": ["openai/m"], "health": {"timeout": "1m"}}), "models.m.health.timeout", ""),

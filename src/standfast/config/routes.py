@@ -38,11 +38,15 @@ def routes_of(config: Config, *, informed: bool = False) -> dict[str, Route]:
 
 
 def needs_facts(config: Config) -> bool:
-    """Does something in the configuration go by facts of the models: a strategy, or going on with a broken answer?"""
+    """Does something in the configuration go by facts of the models?
+
+    Strategies do, going on with a broken answer, and health checks that cost money.
+    """
     models = config.models.values()
     strategies = {model.strategy or config.defaults.strategy for model in models}
     resumes = {model.on_break or config.defaults.on_break for model in models} & {"resume"}
-    return bool(resumes) or any(FACTS in strategy_of(name).wants for name in strategies)
+    costs = any(health.kind == "generate" for health in health_of(config).values())
+    return bool(resumes) or costs or any(FACTS in strategy_of(name).wants for name in strategies)
 
 
 def auto_of(config: Config, routes: Iterable[Route]) -> Route | None:
