@@ -13,11 +13,10 @@ from standfast.canon.usage import Usage
 from standfast.engine.call import Call
 from standfast.engine.delivery import Delivery
 from standfast.engine.lifeline import Lifeline
-from standfast.engine.outlet import Outlet
 from standfast.engine.refusal import refusal_error
-from standfast.engine.repeat import REPETITIONS, ResumeCall
+from standfast.engine.repeat import REPETITIONS, ResumeCall, for_the_rest
 from standfast.engine.watch import Lane
-from standfast.errors import Draining, StandfastError, Untranslatable
+from standfast.errors import Draining, StandfastError
 from standfast.formats._heard import NOTHING
 from standfast.formats.base import Format
 from standfast.policy.fleet import Permit
@@ -95,8 +94,15 @@ class Drive(Delivery):
         for call in self._calls():
             call.stop()
         if not self._over:
-            self.exchange.cancel(self.services.clock.now())
+            now = self.services.clock.now()
+            steps = self.exchange.cancel(now)
             self.deliver_error(Draining("The gateway is shutting down and could not wait longer."))
+            self._perform([step for step in steps if type(step) is not Refuse], now)  # that was said just now
+
+    @property
+    def waits(self) -> bool:
+        """It naps, or waits for its turn."""
+        return self._napping_since is not None
 
     # what the watch tells
 
@@ -240,7 +246,7 @@ class Drive(Delivery):
         try:
             body = self._request_body(target, upstream_format)
             if purpose is RESUME:
-                body = self._for_the_rest(body, outlet, upstream_format)
+                body = for_the_rest(body, self.heard, outlet, upstream_format)
         except StandfastError as error:
             self._unsendable = error
             failure = Failure(FailureKind.INVALID_REQUEST, error.message, code=error.code, sent=False)
@@ -263,12 +269,6 @@ class Drive(Delivery):
         if purpose is RESUME and outlet.rest_heads:
             heads = outlet.rest_heads
         call.start(heads[send.permit.key].request(body))
-
-    def _for_the_rest(self, request: bytes, outlet: Outlet, form: Format) -> bytes:
-        """The same request, asking for what comes after the text that the client has."""
-        if self.heard is None or outlet.prefill is None:
-            raise Untranslatable("nobody knows how to tell this server to go on with an answer")
-        return form.go_on(request, self.heard.start, outlet.prefill)
 
     def _request_body(self, target: Target, upstream_format: Format) -> bytes:
         inquiry = self.inquiry

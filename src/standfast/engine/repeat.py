@@ -7,10 +7,12 @@ first content is the client's at once; only its relay is another one.
 from standfast.canon.attempt import reported
 from standfast.engine.call import Call
 from standfast.engine.lifeline import DRAINING, FLOWING, WAITING
+from standfast.engine.outlet import Outlet
+from standfast.errors import Untranslatable
 from standfast.formats._heard import NOTHING, Heard
 from standfast.formats._replay import ReplayRelay
 from standfast.formats._resume import ResumeRelay
-from standfast.formats.base import StreamRelay
+from standfast.formats.base import Format, StreamRelay
 from standfast.policy.steps import Purpose
 
 
@@ -88,3 +90,14 @@ class ResumeCall(Call):
 
 
 REPETITIONS = {Purpose.REPLAY: RepeatCall, Purpose.RESUME: ResumeCall}
+
+
+def for_the_rest(request: bytes, told: Heard | None, outlet: Outlet, form: Format) -> bytes:
+    """The same request, asking for what comes after the text that the client has.
+
+    Raises:
+        Untranslatable: the target cannot be asked that.
+    """
+    if told is None or outlet.prefill is None:
+        raise Untranslatable("nobody knows how to tell this server to go on with an answer")
+    return form.go_on(request, told.start, outlet.prefill)
