@@ -128,3 +128,12 @@ def test_a_second_attempt_of_another_kind_diverges(second: bytes, word: str) -> 
     out, relay = replay(CHAT, CHAT, told, second, [1000])
     assert (out, relay.malformed) == (b"", "")
     assert word in relay.diverged
+
+
+def test_an_event_without_data_is_nothing() -> None:
+    """B18: an empty `data:` line in the second attempt says nothing, and breaks nothing."""
+    pieces = written(CHAT, ["one "], ends=False)
+    stream = b"data:\n\nevent: ping\ndata:\n\n" + b"".join(written(CHAT, ["one ", "two"]))
+    out, relay = replay(CHAT, CHAT, heard(CHAT, pieces), stream, [1000])
+    assert relay.complete
+    assert read(CHAT, out)[0] == "two"

@@ -67,7 +67,7 @@ class ReplayRelay(TranslatingRelay):
         except ValueError as error:
             self.malformed = f"an event cannot be used: {error}"
             return None
-        if self._full and not event.data.startswith(b"[DONE]"):
+        if self._full and event.data and not event.data.startswith(b"[DONE]"):
             choices = map(obj, items(loose_object(event.data).get("choices")))
             if any(count(choice.get("index")) for choice in choices):
                 self.diverged = "the second attempt has several choices"

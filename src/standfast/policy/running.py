@@ -86,6 +86,8 @@ class Running(msgspec.Struct, eq=False):
         permit = run.permit
         if run.charged:
             self._release(run)
+        if usage is not None and not usage.prompt and not usage.completion:
+            usage = None  # no tokens at all is no report: the estimate stands
         if usage is None:
             changes = self._fleet.settle(permit, outcome, now, self._rng, failure=failure)
         else:
