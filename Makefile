@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format bench availability lock clean
+.PHONY: help run test fuzz lint format bench availability lock clean
 
 help: ## what can be made
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -29,6 +29,9 @@ run: $(VENV)/.run ## start the gateway with stand-in providers (real ones with k
 test: $(VENV)/.dev ## everything that tests need, then lint and all tests
 	@$(MAKE) --no-print-directory lint
 	@$(BIN)/python -m pytest
+
+fuzz: $(VENV)/.dev ## a million mutated answers, requests, errors and streams through every reader (a quarter of an hour)
+	@STANDFAST_FUZZ=1000000 $(BIN)/python -m pytest tests/formats/test_fuzz.py
 
 lint: $(VENV)/.dev ## ruff and mypy
 	@$(BIN)/ruff check .

@@ -124,10 +124,10 @@ ONE = [
     (model({"targets": ["openai/m"], "retry": {"backoff": {"base": "9s"}}}), "models.m.retry.backoff.cap", ""),
     (model({"targets": ["openai/m"], "retry": {"budget": 0.5}}), "models.m.retry.budget", ""),
     (model({"targets": ["openai/m"], "health": {"budget": 5}}), "models.m.health.budget", ""),
+    (model({"targets": ["openai/m"], "health": {"budget_usd": 5}}), "models.m.health.budget_usd", ""),
     ({**GOOD, "defaults": {"health": {"unhealthy_ms": 100}}}, "defaults.health.unhealthy_ms", ""),
     ({**GOOD, "defaults": {"health": {"interval": "5s"}}}, "defaults.health.interval", ""),
     (model({"targets": ["openai/m"], "health": {"timeout": "1m"}}), "models.m.health.timeout", ""),
-    # what a later version brings
     ({**GOOD, "defaults": {"on_break": "resume"}}, "defaults.on_break", ""),
     (model({"targets": ["openai/m"], "on_break": "resume"}), "models.m.on_break", ""),
 ]
@@ -172,10 +172,10 @@ def test_all_problems_come_at_once() -> None:
         "server": {"port": -1},
         "providers": {"openai": {"keys": ["${NOT_SET}"]}, "local": {"type": "openai_like", "keys": ["none"]}},
         "models": {"a": ["opnai/x"], "b": {"strategy": "fastst", "targets": [{"target": "openai/x", "weight": 0}]}},
-        "defaults": {"on_break": "resume"},
+        "defaults": {"max_cost_usd": 1},
     }
     assert sorted(problem.path for problem in problems(data)) == [
-        "defaults.on_break",
+        "defaults.max_cost_usd",
         "models.a[0]",
         "models.b.strategy",
         "models.b.targets[0].weight",
@@ -185,10 +185,10 @@ def test_all_problems_come_at_once() -> None:
     ]
 
 
-def test_what_comes_later_says_what_there_is_now() -> None:
-    """A feature of the plan is refused by name, and what this version has instead is said."""
-    (problem,) = problems({**GOOD, "defaults": {"on_break": "resume"}})
-    assert problem.message == "'resume' arrives in a later version; this one has: replay, error"
+def test_what_comes_later_says_so() -> None:
+    """A feature of the plan is refused by name."""
+    (problem,) = problems({**GOOD, "defaults": {"max_cost_usd": 1}})
+    assert problem.message == "cost limits arrive in a later version; remove it"
 
 
 CANARY = "sk-canary-5f3a9c"
@@ -235,8 +235,8 @@ def test_a_model_s_retry_is_laid_over_the_default() -> None:
 
 def test_the_input_is_left_as_it_was() -> None:
     """Loading does not change the caller's mapping."""
-    data = {**GOOD, "defaults": {"on_break": "resume"}, "server": {"port": 1}}
+    data = {**GOOD, "defaults": {"max_cost_usd": 1}, "server": {"port": 1}}
     with pytest.raises(ConfigError):
         from_mapping(data, {}, server={"port": 2})
-    assert data["defaults"] == {"on_break": "resume"}
+    assert data["defaults"] == {"max_cost_usd": 1}
     assert data["server"] == {"port": 1}

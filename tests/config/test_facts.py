@@ -193,6 +193,7 @@ def test_facts_are_gathered_only_where_they_are_needed() -> None:
     assert not needs_facts(config({"m": ["local/x"]}))
     assert needs_facts(config({"m": {"strategy": "cheapest", "targets": ["local/x"]}}))
     assert needs_facts(config({"m": ["local/x"]}, defaults={"strategy": "smart"}))
+    assert needs_facts(config({"m": ["local/x"]}, defaults={"health": {"kind": "generate"}}))
     (route,) = routes_of(config({"m": ["local/x"]})).values()
     assert route.targets[0].facts is None
 

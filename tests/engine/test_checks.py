@@ -255,6 +255,60 @@ def test_the_budget_bounds_what_checks_cost() -> None:
     run(scenario)
 
 
+def test_the_budget_is_money() -> None:
+    """Beyond `budget_usd` a day a check is a ping; what it costs is what its answer reports at the model's price."""
+
+    async def scenario() -> None:
+        async with watched(ONE, kind="generate", budget_usd=0.024) as w:
+            await w.turns(1)
+            (report,) = w.reports().values()
+            assert (report.kind, report.advice) == ("generate", "")
+            (asked,) = w.asked("POST")
+            dollars = (asked.input_tokens * 2.0 + asked.output_tokens * 8.0) / 1e6  # gpt-4.1
+            assert report.cost_usd == pytest.approx(dollars)
+            for _ in range(3600 // 31):
+                await w.turn(31)
+            affordable = 0.001 * (1 + 23 / 24) / dollars
+            assert affordable - 3 < len(w.asked("POST")) < affordable + 1
+            assert w.asked("GET")
+            assert w.health() == "healthy"
+
+    run(scenario)
+
+
+def test_an_unknown_price_is_told() -> None:
+    """What nobody knows the price of is counted at a high one, and the report says so; one's own price ends that."""
+
+    async def scenario() -> None:
+        async with watched({"m": ["twin/own-model"]}, kind="generate") as w:
+            await w.turns(1)
+            (report,) = w.reports().values()
+            assert report.cost_usd
+            assert "price is unknown" in report.advice
+            w.reload(facts={"twin/own-model": {"price": 0}})
+            await w.turns(1)
+            (report,) = w.reports().values()
+            assert (report.cost_usd, report.advice) == (0.0, "")
+
+    run(scenario)
+
+
+def test_what_cannot_have_been_billed_costs_nothing() -> None:
+    """A refused check gives its reservation back; one that may have run keeps it."""
+
+    async def scenario() -> None:
+        async with watched(ONE, kind="generate") as w:
+            w.lab.openai.fail(Fault(status=404))
+            await w.turns(1)
+            assert w.reports()["openai/gpt-4.1"].cost_usd == 0.0
+            w.lab.openai.heal()
+            w.lab.openai.fail(Fault(reset=True))
+            await w.turns(1)
+            assert w.reports()["openai/gpt-4.1"].cost_usd == pytest.approx((31 * 2.0 + MAX_TOKENS * 8.0) / 1e6)
+
+    run(scenario)
+
+
 def test_a_generate_check_obeys_the_key_limits_and_gives_back_what_it_takes() -> None:
     """It takes a slot of its key like every attempt, so a busy key is not asked beyond its limit."""
 

@@ -7,6 +7,7 @@ import socket
 import pytest
 
 from standfast.lab import Fault
+from standfast.lab.server import Lab
 from support.chat import WIRES, Talk, answer_of, ask, at_rest, chat, entries, errors_in, finished, kinds, run, until
 from support.http import read_response, request_bytes
 from support.stack import Stack, stack
@@ -292,5 +293,61 @@ def test_a_cut_off_is_told_to_everybody() -> None:
             await until(lambda: at_rest(s))
             assert len(s.recorder.records) == 10
             await until(lambda: all(entry.peer_closed for entry in entries(s)))
+
+    run(scenario)
+
+
+def tight(lab: Lab) -> dict[str, object]:
+    """One key whose bucket of tokens holds 1000: what ten seconds allow."""
+    limits = {"tpm": 6000}
+    return {"openai": {"base_url": f"{lab.openai.url}/v1", "keys": ["sk-lab-openai"], "limits": limits}}
+
+
+def test_who_is_cut_off_in_the_line_lets_the_next_one_look() -> None:
+    """F1: its place is given on at once; a smaller request behind it does not wait for a limit that was not its own."""
+
+    async def scenario() -> None:
+        async with stack({"m": ["openai/gpt-4.1"]}, providers=tight) as s:
+            s.lab.openai.fail(Fault(stall_after_chunks=2))
+            first = await Talk.begin(s, chat(stream=True, max_tokens=700))
+            await until(lambda: len(entries(s)) == 1)
+            large = await Talk.begin(s, chat(stream=True, max_tokens=900))
+            line = s.gateway.snapshot.fleet.line
+            await until(lambda: len(line) == 1)
+            small = await Talk.begin(s, chat(stream=True, max_tokens=100))
+            await until(lambda: len(line) == 2)
+            waiting = [drive for drive in s.gateway.services.watch.active if drive.waits]
+            (cut,) = (drive for drive in waiting if drive.inquiry.envelope.max_tokens == 900)
+            cut.cut_off()
+            assert len(line) == 0
+            assert json.loads((await read_response(large.reader)).body)["error"]["code"] == "draining"
+            await until(lambda: len(entries(s)) == 2)
+            s.gateway.cut_off()
+            for talk in (first, large, small):
+                await talk.close()
+            await until(lambda: at_rest(s))
+
+    run(scenario)
+
+
+def test_nobody_is_sent_off_while_everything_is_cut_off() -> None:
+    """F1: who waits is cut off first, so that the places that become free are nobody's to take."""
+
+    async def scenario() -> None:
+        def one(lab: Lab) -> dict[str, object]:
+            url = f"{lab.openai.url}/v1"
+            return {"openai": {"base_url": url, "keys": ["sk-lab-openai"], "limits": {"concurrency": 1}}}
+
+        async with stack({"m": ["openai/gpt-4.1"]}, providers=one) as s:
+            s.lab.openai.fail(Fault(stall_after_chunks=2))
+            talks = [await Talk.begin(s, chat(stream=True)) for _ in range(8)]
+            await until(lambda: len(s.gateway.snapshot.fleet.line) == 7 and entries(s))
+            s.gateway.cut_off()
+            assert s.gateway.in_flight == 0
+            for talk in talks:
+                await talk.close()
+            await until(lambda: at_rest(s))
+            assert [len(record.attempts) for record in s.recorder.records].count(1) == 1
+            assert len(entries(s)) == 1
 
     run(scenario)

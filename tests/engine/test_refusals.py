@@ -250,3 +250,29 @@ def test_no_upstream_secret_is_told() -> None:
             assert b"sk-lab" not in said
 
     run(scenario)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [{"status": 401}, {"status": 429}, {"status": 429, "headers": {"retry-after": "60"}}, {"status": 403}],
+    ids=["401", "429", "429-hint", "403"],
+)
+def test_one_bad_key_of_five_costs_its_probes_and_no_answer(fault: dict[str, object]) -> None:
+    """B7: one key always refuses: no client sees it, the other four serve, the bad one gets what its rest allows."""
+
+    async def scenario() -> None:
+        keys = [f"sk-lab-key{number}" for number in range(5)]
+
+        def pool(lab: Lab) -> dict[str, object]:
+            return {"openai": {"base_url": f"{lab.openai.url}/v1", "keys": keys}}
+
+        async with stack({"m": ["openai/gpt-4.1"]}, providers=pool, defaults={"retry": SOON}) as s:
+            s.lab.openai.fail(Fault.model_validate({**fault, "key": "key3"}))
+            answers = [await ask(s, stream=number % 2 == 0) for number in range(100)]
+            assert all(finished(answer) for answer in answers)
+            used = [entry.key[-4:] for entry in entries(s)]
+            assert used.count("key3") == 1
+            assert {used.count(f"key{number}") for number in (0, 1, 2, 4)} <= set(range(20, 31))
+            assert states(s) == {"closed"}
+
+    run(scenario)

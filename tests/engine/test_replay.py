@@ -46,6 +46,7 @@ def test_another_answer_is_an_explicit_error() -> None:
             assert answer_of("gpt-4.1").startswith(answer.text)
             record = s.recorder.records[0]
             assert record.code == "broken_stream"
+            assert "openai/gpt-4.1: " in errors_in(answer)[0]["message"]  # who broke it, not who could not mend it
             assert targets(record) == ["openai/gpt-4.1", "twin/gpt-4.1"]
             assert kinds(record) == ["broken_stream", "cancelled"]
             assert s.gateway.breaker_states()["twin/gpt-4.1"] == "closed"

@@ -1,49 +1,18 @@
 """A broken stream given again: swallowed while equal, continued beyond, never spliced."""
 
-import itertools
 import json
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from standfast import plugins
-from standfast.canon.chat import Completed, Finish, Finished, Opened, StreamEvent, TextDelta, UsageReport
-from standfast.canon.usage import Usage
-from standfast.formats._replay import Heard, ReplayRelay, heard
+from standfast.canon.chat import Completed, Finish, Finished, Opened
+from standfast.formats._heard import Heard, heard
+from standfast.formats._replay import ReplayRelay
 from standfast.formats.base import Format
-from standfast.framing import sse
+from support.streams import FORMS, LIMIT, NAMES, PLACES, TEXTS, chunk, cut, read, written
 
-LIMIT = 1 << 20
-NAMES = ("openai_chat", "anthropic_messages", "gemini")
-FORMS: dict[str, Format] = {name: plugins.load("formats", name).FORMAT for name in NAMES}
 CHAT = FORMS["openai_chat"]
-
-
-def written(
-    form: Format, texts: list[str], *, ends: bool = True, name: str = "id-1", model: str = "m-1"
-) -> list[bytes]:
-    """A stream of this format: one piece of bytes for each event."""
-    writer = form.writer(include_usage=True, created=1_760_000_000)
-    events: list[StreamEvent] = [Opened(name, model), *(TextDelta(each) for each in texts if each)]
-    if ends:
-        events += [UsageReport(Usage(7, 9)), Finished(Finish.STOP), Completed()]
-    return [writer.write(event) for event in events]
-
-
-def read(form: Format, data: bytes) -> tuple[str, list[StreamEvent]]:
-    """What a client understands: the text, and the events that are none."""
-    decoder = sse.Decoder(LIMIT)
-    reader = form.reader()
-    events = [found for event in decoder.feed(data) for found in reader.feed(event.name, event.data)] + reader.close()
-    text = "".join(event.text for event in events if isinstance(event, TextDelta))
-    return text, [event for event in events if not isinstance(event, TextDelta)]
-
-
-def cut(text: str, places: list[int]) -> list[str]:
-    """The text in pieces."""
-    edges = [0, *sorted({place % (len(text) + 1) for place in places}), len(text)]
-    return [text[start:stop] for start, stop in itertools.pairwise(edges) if stop > start]
 
 
 def replay(upstream: Format, client: Format, told: Heard, stream: bytes, sizes: list[int]) -> tuple[bytes, ReplayRelay]:
@@ -57,8 +26,6 @@ def replay(upstream: Format, client: Format, told: Heard, stream: bytes, sizes: 
     return out + relay.close(), relay
 
 
-TEXTS = st.text(st.characters(exclude_categories=["Cs"]) | st.sampled_from('😀é\u0301"\\\n'), min_size=2, max_size=60)
-PLACES = st.lists(st.integers(0, 60), max_size=8)
 SLICES = st.tuples(PLACES, PLACES, st.lists(st.integers(1, 90), min_size=1, max_size=4))
 """How the first stream, the second and the bytes of the second are cut."""
 
@@ -125,12 +92,6 @@ def test_the_rest_belongs_to_the_stream_that_has_begun() -> None:
     assert out.endswith(b"data: [DONE]\n\n")
 
 
-def chunk(delta: object, *, index: int = 0, **choice: object) -> bytes:
-    """One event of OpenAI's."""
-    body = {"id": "x", "model": "m", "created": 1, "choices": [{"index": index, "delta": delta, **choice}]}
-    return b"data: " + json.dumps(body).encode() + b"\n\n"
-
-
 @pytest.mark.parametrize(
     ("piece", "fault"),
     [
@@ -167,3 +128,12 @@ def test_a_second_attempt_of_another_kind_diverges(second: bytes, word: str) -> 
     out, relay = replay(CHAT, CHAT, told, second, [1000])
     assert (out, relay.malformed) == (b"", "")
     assert word in relay.diverged
+
+
+def test_an_event_without_data_is_nothing() -> None:
+    """B18: an empty `data:` line in the second attempt says nothing, and breaks nothing."""
+    pieces = written(CHAT, ["one "], ends=False)
+    stream = b"data:\n\nevent: ping\ndata:\n\n" + b"".join(written(CHAT, ["one ", "two"]))
+    out, relay = replay(CHAT, CHAT, heard(CHAT, pieces), stream, [1000])
+    assert relay.complete
+    assert read(CHAT, out)[0] == "two"

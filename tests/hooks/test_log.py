@@ -19,7 +19,7 @@ from standfast.canon.record import Change, RequestRecord
 from standfast.canon.usage import Usage
 from standfast.clock import ManualClock
 from standfast.hooks import log
-from standfast.hooks._lines import json_line
+from standfast.hooks._lines import json_line, text_line
 from standfast.hooks._quick import QuickLines
 from standfast.hooks.log import LogHook
 from standfast.redact import Redactor
@@ -328,3 +328,14 @@ def test_a_record_with_foreign_text_has_no_quick_line() -> None:
     assert quick.line(USUAL) is not None
     redactor.learn(["gpt-4.1"])
     assert quick.line(USUAL) is None
+
+
+def test_an_attempt_with_a_purpose_of_its_own_says_it() -> None:
+    """Hedges, replays and resumptions are told apart; the line of the usual answer does not grow."""
+    first = Attempt("a/m", 0, Outcome.FAILURE, Failure(FailureKind.BROKEN_STREAM, "cut"), 0.0, 0.1, 0.2)
+    rest = Attempt("b/m", 0, Outcome.SUCCESS, None, 0.2, 0.3, 0.4, Usage(3, 4), "resume")
+    record = replace(RECORD, attempts=(first, rest))
+    told = json.loads(json_line(record, 0.0))["attempts"]
+    assert [attempt.get("purpose") for attempt in told] == [None, "resume"]
+    assert " resume " in text_line(record, 0.0)
+    assert "purpose" not in json_line(replace(RECORD, attempts=(first,)), 0.0)

@@ -55,7 +55,7 @@ def test_a_request_is_counted_once_everywhere() -> None:
     """A finished request adds one to its counters, each attempt to its own, and the tokens to who answered."""
     hook = PrometheusHook()
     hook.request_ended(RECORD)
-    hook.request_ended(replace(RECORD, attempts=(LIMITED, GOOD), fallback=True))
+    hook.request_ended(replace(RECORD, attempts=(LIMITED, replace(GOOD, usage=RECORD.usage)), fallback=True))
     hook.request_ended(replace(RECORD, status=499, code="client_cancelled", first_token=None, usage=None))
     assert value(hook, "requests_total", model="gpt-4.1", operation="chat", status="200", code="") == 2
     assert value(hook, "requests_total", model="gpt-4.1", operation="chat", status="499", code="client_cancelled") == 1
@@ -157,3 +157,15 @@ def test_the_summary_is_json() -> None:
     assert summary["success_rate"] == 0.75
     assert 0.1 < summary["first_token_seconds"]["p50"] <= 0.2
     assert (summary["in_flight"], summary["breakers"]) == (2, {"a/b": "open"})
+
+
+def test_second_attempts_are_counted_as_such() -> None:
+    """Each attempt's tokens are its own deployment's; a resumption is counted by its purpose and its end."""
+    hook = PrometheusHook()
+    first = Attempt("a/m", 0, Outcome.FAILURE, Failure(FailureKind.BROKEN_STREAM, "cut"), 0.0, 0.1, 0.2, Usage(5, 1))
+    rest = Attempt("b/m", 0, Outcome.SUCCESS, None, 0.2, 0.3, 0.4, Usage(6, 4), "resume")
+    hook.request_ended(replace(RECORD, deployment="b/m", attempts=(first, rest), usage=Usage(11, 5)))
+    text = hook.exposition()[0].decode()
+    assert 'standfast_second_attempts_total{outcome="success",purpose="resume"} 1.0' in text
+    assert 'standfast_tokens_total{deployment="a/m",kind="prompt"} 5.0' in text
+    assert 'standfast_tokens_total{deployment="b/m",kind="prompt"} 6.0' in text

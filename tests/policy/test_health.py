@@ -1,11 +1,8 @@
 """The health of a deployment: an example for each rule."""
 
-import itertools
 import random
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from standfast.canon.attempt import Outcome
 from standfast.canon.deployment import Deployment
@@ -15,7 +12,7 @@ from standfast.canon.record import Change
 from standfast.policy.breaker import BreakerSettings
 from standfast.policy.fleet import Denied, Fleet, KeyPool, Permit
 from standfast.policy.health import FACTOR, TRANSITIONS, Event, Health
-from standfast.policy.health_check import Allowance, Check, Evidence, HealthSettings, HealthState, verdict
+from standfast.policy.health_check import Check, Evidence, HealthSettings, HealthState, verdict
 
 START = Monotonic(1_000.0)
 PLAIN = HealthSettings()
@@ -375,44 +372,6 @@ def test_a_score_is_multiplied_by_health() -> None:
 def test_one_check_alone_has_a_verdict(failure: Failure | None, ms: float, expected: HealthState) -> None:
     """A report of one check says what that check says, whatever the history."""
     assert verdict(Check(Evidence.PING, START, ms / 1000, failure), PLAIN) is expected
-
-
-@given(hourly=st.integers(1, 200), gaps=st.lists(st.floats(0.1, 900), max_size=300))
-def test_the_budget_is_so_many_an_hour(hourly: int, gaps: list[float]) -> None:
-    """However often it is asked, no hour sees more checks than allowed, and none is refused for ever."""
-    allowance, now, made = Allowance(hourly), float(START), []
-    for gap in gaps:
-        now += gap
-        if allowance.ready(Monotonic(now)):
-            allowance.spend(Monotonic(now))
-            made.append(now)
-    assert all(later - at >= 3600 - 1e-6 for at, later in zip(made, made[hourly:], strict=False))
-    assert allowance.ready(Monotonic(now + 7200))
-
-
-def test_the_budget_is_evenly_spread() -> None:
-    """A gateway that asks all the time makes one check at a time; one that asks a little early is not refused."""
-    allowance, made = Allowance(120), []
-    for second in range(3600):
-        if allowance.ready(Monotonic(START + second)):
-            allowance.spend(Monotonic(START + second))
-            made.append(second)
-    assert 115 <= len(made) <= 120
-    assert min(later - at for at, later in itertools.pairwise(made)) >= 15
-    calm = Allowance(120)
-    for n in range(50):
-        now = Monotonic(START + n * 31 + (n % 2) * 6)
-        assert calm.ready(now)
-        calm.spend(now)
-
-
-def test_an_ordered_check_counts_for_the_budget() -> None:
-    """It is not refused, but those that ask wait the longer."""
-    allowance = Allowance(4)
-    for _ in range(3):
-        allowance.spend(START)
-    assert not allowance.ready(Monotonic(START + 2000))
-    assert allowance.ready(Monotonic(START + 3600))
 
 
 class House:

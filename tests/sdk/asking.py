@@ -25,6 +25,13 @@ FAMILIES = {
 }
 """Wire behind the gateway -> the model to name, the target that answers."""
 
+CONTINUED = {
+    "openai": "able/gpt-4.1",
+    "anthropic": "anthropic/claude-opus-4-5",
+    "gemini": "gemini/gemini-2.0-flash",
+}
+"""Wire behind the gateway -> a target that goes on with an answer that was begun; the model is `rest-` and the wire."""
+
 wires = pytest.mark.parametrize("wire", FAMILIES)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import openai
 import pytest
 
-from sdk.asking import KEY
+from sdk.asking import CONTINUED, KEY
 from support.processes import GatewayProcess, LabProcess, dead_port, gateway_process, lab_process, told
 
 QUICK = {"backoff": {"base": "2ms", "cap": "2ms"}}
@@ -51,6 +51,12 @@ def configure(lab_server: LabProcess, closed_port: int) -> Configure:
                 "openai": {"base_url": f"{urls['openai']}/v1", "keys": ["sk-lab-openai"]},
                 "anthropic": {"base_url": urls["anthropic"], "keys": ["sk-lab-anthropic"]},
                 "gemini": {"base_url": f"{urls['gemini']}/v1beta", "keys": ["lab-gemini-key"]},
+                "able": {
+                    "type": "openai_like",
+                    "base_url": f"{urls['openai']}/v1",
+                    "keys": ["sk-lab-able"],
+                    "prefill": "final_message",
+                },
                 "dead": {"type": "openai_like", "base_url": f"http://127.0.0.1:{closed_port}/v1", "keys": ["none"]},
             },
             "models": {
@@ -59,8 +65,10 @@ def configure(lab_server: LabProcess, closed_port: int) -> Configure:
                 "claude": ["anthropic/claude-haiku-4-5"],
                 "gemini": ["gemini/gemini-2.5-pro"],
                 "mended": ["dead/gpt-4.1", "openai/gpt-4.1"],
+                **{f"rest-{wire}": {"targets": [target], "on_break": "resume"} for wire, target in CONTINUED.items()},
                 "text-embedding-3-small": ["openai/text-embedding-3-small"],
             },
+            "facts": {target: {"abilities": ["continuation"]} for target in CONTINUED.values()},
             "defaults": {"retry": QUICK, "breaker": CALM},
             **changes,
         }

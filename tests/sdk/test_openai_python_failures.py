@@ -7,7 +7,7 @@ import openai
 import pytest
 from openai import AsyncOpenAI, OpenAI
 
-from sdk.asking import FAMILIES, USER, wires
+from sdk.asking import CONTINUED, FAMILIES, USER, upstream_json, wires
 from support.chat import answer_of
 from support.processes import GatewayProcess, LabProcess
 
@@ -200,6 +200,26 @@ def test_a_break_that_is_mended_is_not_noticed(client: OpenAI, lab: LabProcess, 
     assert [choice.finish_reason for chunk in heard for choice in chunk.choices if choice.finish_reason] == ["stop"]
     assert len({chunk.id for chunk in heard}) == 1
     assert len(lab.journal()) == 2
+
+
+@wires
+def test_a_break_that_is_continued_gives_one_answer(client: OpenAI, lab: LabProcess, wire: str) -> None:
+    """`on_break: resume`: the SDK reads one whole answer with one id and one finish, and the usage of both attempts."""
+    lab.fail(wire, cut_after_chunks=2, how="reset", chunk_delay=0.02, times=1)
+    with client.chat.completions.stream(
+        model=f"rest-{wire}", messages=USER, stream_options={"include_usage": True}
+    ) as helper:
+        final = helper.get_final_completion()
+    (choice,) = final.choices
+    assert choice.message.content == answer_of(CONTINUED[wire].partition("/")[2], "hello sdk")
+    assert choice.finish_reason == "stop"
+    first, second = lab.journal()
+    asked = upstream_json(second)
+    last = asked["contents" if wire == "gemini" else "messages"][-1]
+    assert last["role"] == ("model" if wire == "gemini" else "assistant")
+    assert "assistant" not in str(upstream_json(first))
+    assert final.usage is not None
+    assert final.usage.completion_tokens <= first["output_tokens"] + second["output_tokens"]
 
 
 def test_a_break_meets_the_asynchronous_client(gateway: GatewayProcess, lab: LabProcess) -> None:

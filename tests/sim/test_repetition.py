@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from standfast.canon.facts import Facts
 from standfast.canon.instants import Monotonic
 from standfast.policy.hedge import HedgeSettings
 from standfast.policy.steps import Send, Step
@@ -28,6 +29,9 @@ def run(weather: Scenario, targets: tuple[str, ...] = TWINS, **route: object) ->
             seen.append((name, round(now - START, 3)))
 
     stage = Stage(config(targets), weather, 1, trace=trace)
+    if route.get("on_break") == "resume":
+        able = Facts(abilities=frozenset({"continuation"}))
+        route["targets"] = tuple(replace(each, facts=able) for each in stage.cast.models[0][0].targets)
     stage.cast.models[:] = [(replace(each, **route), share) for each, share in stage.cast.models]  # type: ignore[arg-type]
     stage._crowd = stage.requests()
     stage.run()

@@ -1,5 +1,6 @@
 """The record of one upstream attempt, and how it ended."""
 
+from collections.abc import Iterable
 from enum import StrEnum
 
 import msgspec
@@ -18,6 +19,10 @@ class Outcome(StrEnum):
     CANCELLED = "cancelled"
 
 
+ANSWER = "answer"
+"""The purpose of attempts in general; it is told of those alone that were sent for another one."""
+
+
 class Attempt(msgspec.Struct, frozen=True):
     """One line of a request's trace. Times are seconds since the request arrived.
 
@@ -30,6 +35,7 @@ class Attempt(msgspec.Struct, frozen=True):
         first_content: when the first content byte came, None if none came.
         ended: when it was settled.
         usage: tokens that the reply reported, None if it did not say.
+        purpose: what it was sent for: `answer`, `hedge`, `replay` or `resume`.
     """
 
     deployment: str
@@ -40,3 +46,13 @@ class Attempt(msgspec.Struct, frozen=True):
     first_content: float | None
     ended: float
     usage: Usage | None = None
+    purpose: str = ANSWER
+
+
+def reported(attempts: Iterable[Attempt]) -> Usage | None:
+    """The tokens of all attempts that reported any; None if none did."""
+    total: Usage | None = None
+    for attempt in attempts:
+        if attempt.usage is not None:
+            total = attempt.usage if total is None else total + attempt.usage
+    return total

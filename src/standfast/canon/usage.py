@@ -20,3 +20,13 @@ class Usage(msgspec.Struct, frozen=True):
     def total(self) -> int:
         """Prompt and completion together."""
         return self.prompt + self.completion
+
+    def __add__(self, other: "Usage") -> "Usage":
+        """Both together."""
+        return Usage(
+            self.prompt + other.prompt,
+            self.completion + other.completion,
+            self.cached + other.cached,
+            self.cache_written + other.cache_written,
+            self.reasoning + other.reasoning,
+        )

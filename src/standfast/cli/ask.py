@@ -44,6 +44,7 @@ async def _whole(config: Config, model: str, prompt: str) -> int:
         {
             "deployment": attempt.deployment,
             "outcome": attempt.outcome,
+            "purpose": attempt.purpose,
             "failure": attempt.failure.kind if attempt.failure else None,
             "milliseconds": round((attempt.ended - attempt.started) * 1000, 1),
         }

@@ -24,9 +24,10 @@ def check_health(data: Mapping[str, object]) -> list[Problem]:
         if not own:
             continue
         path = join(join("models", str(name)), "health")
-        if "budget" in own:
-            message = "can never take effect: the budget is one for all models; set it under defaults.health"
-            problems.append(Problem(join(path, "budget"), message))
+        for budget in ("budget", "budget_usd"):
+            if budget in own:
+                message = "can never take effect: the budget is one for all models; set it under defaults.health"
+                problems.append(Problem(join(path, budget), message))
         problems += _order({**default, **own}, own, path)
         for target in _targets(_mapping(model).get("targets")):
             other, theirs = said.setdefault(target, (path, own))

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from standfast.config.interpolation import join
 from standfast.errors import Problem
 
-_ON_BREAK = ("resume",)
 _SECTIONS = {
     "stores": "stores arrive",
     "hooks": "configurable hooks arrive",
@@ -22,13 +21,12 @@ def take_later(data: dict[str, object]) -> list[Problem]:
     problems = _take(data, "", _SECTIONS)
     defaults = data.get("defaults")
     if isinstance(defaults, dict):
-        problems += _take(defaults, "defaults", _DEFAULTS) + _take_on_break(defaults, "defaults")
+        problems += _take(defaults, "defaults", _DEFAULTS)
     models = data.get("models")
     if isinstance(models, dict):
         for name, model in models.items():
             if isinstance(model, dict):
-                path = join("models", name)
-                problems += _take(model, path, _MODEL) + _take_on_break(model, path)
+                problems += _take(model, join("models", name), _MODEL)
     return problems
 
 
@@ -37,11 +35,3 @@ def _take(data: dict[str, object], path: str, table: Mapping[str, str]) -> list[
     for name in found:
         del data[name]
     return [Problem(join(path, name), f"{table[name]} in a later version; remove it") for name in found]
-
-
-def _take_on_break(data: dict[str, object], path: str) -> list[Problem]:
-    value = data.get("on_break")
-    if not isinstance(value, str) or value not in _ON_BREAK:
-        return []
-    del data["on_break"]
-    return [Problem(join(path, "on_break"), f"{value!r} arrives in a later version; this one has: replay, error")]

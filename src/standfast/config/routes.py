@@ -8,9 +8,12 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
+import msgspec
+
 from standfast import plugins
 from standfast.canon.deployment import Deployment, Operation
-from standfast.canon.facts import UNKNOWN
+from standfast.canon.facts import UNKNOWN, Facts
+from standfast.canon.prefill import Prefill
 from standfast.config.health import health_of
 from standfast.config.known import facts_of
 from standfast.config.schema import NO_KEY, Config, ModelSettings
@@ -18,7 +21,7 @@ from standfast.policy.fleet import Fleet, KeyPool
 from standfast.policy.route import Route, Target
 from standfast.policy.strategy import FACTS, PACE, Strategy
 from standfast.policy.timeouts import TimeoutOverrides, thinks
-from standfast.providers.base import Provider, ProviderSettings
+from standfast.providers.base import PREFILLS, Provider, ProviderSettings
 
 AUTO = "auto"
 """The model that clients may name without anybody having configured it: the best target of all for each request."""
@@ -35,11 +38,15 @@ def routes_of(config: Config, *, informed: bool = False) -> dict[str, Route]:
 
 
 def needs_facts(config: Config) -> bool:
-    """Does something in the configuration go by facts of the models: a strategy, or going on with a broken answer?"""
+    """Does something in the configuration go by facts of the models?
+
+    Strategies do, going on with a broken answer, and health checks that cost money.
+    """
     models = config.models.values()
     strategies = {model.strategy or config.defaults.strategy for model in models}
     resumes = {model.on_break or config.defaults.on_break for model in models} & {"resume"}
-    return bool(resumes) or any(FACTS in strategy_of(name).wants for name in strategies)
+    costs = any(health.kind == "generate" for health in health_of(config).values())
+    return bool(resumes) or costs or any(FACTS in strategy_of(name).wants for name in strategies)
 
 
 def auto_of(config: Config, routes: Iterable[Route]) -> Route | None:
@@ -105,8 +112,17 @@ def target_of(
         timeouts=timeouts,
         operations=frozenset(provider.formats),
         reasoning=thinks(upstream),
-        facts=facts_of(deployment, config) if informed else None,
+        facts=_known_of(deployment, config) if informed else None,
     )
+
+
+def _known_of(deployment: Deployment, config: Config) -> Facts:
+    """A model can go on with an answer only where its server can be told to."""
+    facts = facts_of(deployment, config)
+    settings = config.providers[deployment.provider]
+    if not facts.continuation or prefill_of(provider_of(deployment.provider, settings), settings) is not None:
+        return facts
+    return msgspec.structs.replace(facts, abilities=(facts.abilities or frozenset()) - {"continuation"})
 
 
 def strategy_of(name: str) -> Strategy:
@@ -119,6 +135,11 @@ def provider_of(name: str, settings: ProviderSettings) -> Provider:
     """The plug-in of a provider entry."""
     provider: Provider = plugins.load("providers", settings.type or name).PROVIDER
     return provider
+
+
+def prefill_of(provider: Provider, settings: ProviderSettings) -> Prefill | None:
+    """How a provider entry is told to go on with an answer that was begun; None if nobody knows."""
+    return PREFILLS[settings.prefill] if settings.prefill is not None else provider.prefill
 
 
 def secrets_of(settings: ProviderSettings) -> tuple[str, ...]:

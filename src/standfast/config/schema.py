@@ -21,6 +21,7 @@ from standfast.policy.fallback import FallbackSettings
 from standfast.policy.health_check import HealthSettings
 from standfast.policy.hedge import HedgeSettings
 from standfast.policy.line import QueueSettings
+from standfast.policy.mend import OnBreak
 from standfast.policy.retry import RetrySettings
 from standfast.policy.timeouts import TimeoutOverrides, TimeoutSettings
 from standfast.policy.validation import ValidateSettings
@@ -29,10 +30,6 @@ from standfast.stores.base import AnswerStoreSettings
 
 NO_KEY = "none"
 """What stands under a provider's `keys` when its server wants none."""
-
-OnBreak = Literal["replay", "error"]
-"""What happens to an answer that breaks after its first content: it is given again where that is possible without
-lying (`policy.mend`), or it is reported."""
 
 
 class ServerSettings(Settings):
@@ -148,7 +145,8 @@ class Defaults(Settings):
         health: how deployments are watched, and from when on they count as ill.
         queue: how requests wait for a slot when every target is busy.
         on_break: what becomes of an answer that breaks off: `replay` asks again, and goes on where the new text equals
-            what the client has; `error` reports it.
+            what the client has; `resume` lets another target continue from what the client has, where the model is
+            known to (`facts`) and the request asks for plain text, else it does as `replay`; `error` reports it.
         hedge: when a second attempt is sent beside a slow one; None for never.
         validation: what answers must be like; None for anything.
         cache: how long answers are kept; None for not at all.

@@ -12,6 +12,7 @@ from standfast.config.routes import (
     auto_of,
     fleet_of,
     needs_facts,
+    prefill_of,
     provider_of,
     routes_of,
     secrets_of,
@@ -29,7 +30,7 @@ from standfast.http1.client_request import RequestHead
 from standfast.http1.egress import read_proxy
 from standfast.policy.fleet import Fleet
 from standfast.policy.route import Route
-from standfast.providers.base import ProviderSettings
+from standfast.providers.base import Provider, ProviderSettings
 
 DIRECT_LIMIT = 256
 """How many `provider/model` names that are not configured a snapshot keeps; then it makes room for a fresh one."""
@@ -163,10 +164,13 @@ def _outlet(deployment: Deployment, settings: ProviderSettings) -> Outlet:
     for operation in provider.formats:
         for stream in (False, True):
             path = prefix + provider.path(operation, deployment.model, stream=stream)
-            heads[operation, stream] = tuple(
-                RequestHead("POST", origin, path, (*provider.headers(key), *settings.headers.items()))
-                for key in secrets_of(settings)
-            )
+            heads[operation, stream] = _heads(origin, path, provider, settings)
+    prefill = prefill_of(provider, settings)
+    rest_heads: tuple[RequestHead, ...] = ()
+    if prefill is not None and prefill.path:
+        start = prefix.removesuffix("/v1").removesuffix(prefill.path) + prefill.path
+        path = start + provider.path(Operation.CHAT, deployment.model, stream=True)
+        rest_heads = _heads(origin, path, provider, settings)
     named = deployment_headers(deployment)
     return Outlet(
         provider=provider,
@@ -175,4 +179,13 @@ def _outlet(deployment: Deployment, settings: ProviderSettings) -> Outlet:
         heads=heads,
         reply_headers=JSON_HEADERS + named,
         stream_headers=STREAM_HEADERS + named,
+        prefill=prefill,
+        rest_heads=rest_heads,
+    )
+
+
+def _heads(origin: Origin, path: str, provider: Provider, settings: ProviderSettings) -> tuple[RequestHead, ...]:
+    return tuple(
+        RequestHead("POST", origin, path, (*provider.headers(key), *settings.headers.items()))
+        for key in secrets_of(settings)
     )

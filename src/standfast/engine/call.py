@@ -12,6 +12,10 @@ from standfast.formats._translate import relay_for
 from standfast.formats.base import StreamRelay
 from standfast.providers.base import CLASSIFIED_BODY_BYTES, Answer
 
+BLANK = b" \r\n\xef\xbb\xbf"
+SSE = (b"data:", b"event:", b":", b"id:", b"retry:")
+"""How server-sent events begin, behind blank lines and a byte order mark."""
+
 
 class Call(Lifeline):
     """Performs one `Send` of a drive; see `Lifeline` for what it is made of."""
@@ -40,7 +44,7 @@ class Call(Lifeline):
             return
         kind = next((value for name, value in headers if name == b"content-type"), b"").lower()
         if kind.startswith(b"text/html") or b"json" in kind:
-            return  # no stream: read it whole and judge it at its end
+            return  # no stream, as it says: read it whole and judge it at its end
         self._relay = self._make_relay()
 
     def _make_relay(self) -> StreamRelay:
@@ -196,6 +200,12 @@ class Call(Lifeline):
 
     def _whole(self, body: bytes) -> None:
         drive = self._drive
+        if drive.stream and body.lstrip(BLANK).startswith(SSE):  # a stream with a wrong label: its content decides
+            self._phase = WAITING
+            self._relay = self._make_relay()
+            self.body(body)
+            self.end()
+            return
         try:
             failure, out, usage = verdict(
                 self._format,

@@ -10,6 +10,7 @@ House rules of this file:
 * A ping is made once for all deployments of a provider entry that are due, because endpoint and key are the same.
 * A generate check is a real attempt in all but its origin: it needs the fleet's leave (so that keys at rest, key limits
   and open breakers hold for it too) and is settled there. Without leave, or over the budget, the check is a ping.
+  (Its price is the model's, its usage what it reports: `policy.health_budget`.)
 * Checks run beside each other and beside the traffic; one that still runs when it is due again is not made twice.
 * One task waits for what is due. It reads the snapshot anew each time, so a reload needs no word but `wake`.
 """
@@ -22,6 +23,7 @@ from dataclasses import dataclass
 
 from standfast.canon.attempt import Outcome
 from standfast.canon.deployment import Deployment, Operation
+from standfast.canon.facts import Facts
 from standfast.canon.failure import Blame
 from standfast.canon.instants import NEVER, Monotonic
 from standfast.engine.assemble import Snapshot
@@ -29,7 +31,8 @@ from standfast.engine.probes import MAX_TOKENS, Finding, generate, ping
 from standfast.engine.services import Services
 from standfast.engine.target_report import TargetReport, report_of
 from standfast.policy.fleet import Denied
-from standfast.policy.health_check import Allowance, Check, Evidence, HealthSettings
+from standfast.policy.health_budget import Allowance, Purse, check_cost, prompt_tokens
+from standfast.policy.health_check import Check, Evidence, HealthSettings
 
 SPREAD = 0.1
 """Share of the interval by which each look is moved by chance."""
@@ -66,7 +69,7 @@ class Checks:
         self._rng = rng or random.Random()  # noqa: S311 - chance for spreading, not for secrets
         self._rounds: dict[tuple[str, HealthSettings], Round] = {}
         self._planned: Snapshot | None = None
-        self._allowance = Allowance(snapshot().config.defaults.health.budget)
+        self._purse, self._allowance = self._budget()
         self._task: asyncio.Task[None] | None = None
         self._running: set[asyncio.Task[None]] = set()
         self._woken = asyncio.Event()
@@ -140,9 +143,15 @@ class Checks:
             rounds[key] = known
         self._rounds = rounds
         self._planned = snapshot
-        hourly = snapshot.config.defaults.health.budget
-        if hourly != self._allowance.hourly:
-            self._allowance = Allowance(hourly)
+        purse, allowance = self._budget()
+        if purse.daily != self._purse.daily:
+            self._purse = purse
+        if allowance is None or self._allowance is None or allowance.hourly != self._allowance.hourly:
+            self._allowance = allowance
+
+    def _budget(self) -> tuple[Purse, Allowance | None]:
+        settings = self._snapshot().config.defaults.health
+        return Purse(settings.budget_usd), None if settings.budget is None else Allowance(settings.budget)
 
     def _look(self, snapshot: Snapshot, due: Round, now: Monotonic) -> None:
         silent: list[Deployment] = []
@@ -240,14 +249,17 @@ class Checks:
         """A tiny completion; None without leave, budget or an operation that could answer it."""
         services, snapshot = self._services, self._snapshot()
         outlet = snapshot.outlets.get(deployment)
-        now = services.clock.now()
-        if outlet is None or Operation.CHAT not in outlet.formats or not (ordered or self._allowance.ready(now)):
+        now, facts = services.clock.now(), _facts(snapshot, deployment)
+        most, assumed = check_cost(facts, prompt_tokens(settings.prompt), MAX_TOKENS)
+        if outlet is None or Operation.CHAT not in outlet.formats or not (ordered or self._affordable(most, now)):
             return None
         tokens = len(settings.prompt) // 4 + MAX_TOKENS
         permit = snapshot.fleet.admit(deployment, tokens, now, soft=True)
         if isinstance(permit, Denied):
             return None
-        self._allowance.spend(now)
+        self._purse.spend(most, now)
+        if self._allowance is not None:
+            self._allowance.spend(now)
         finding: Finding | None = None
         try:
             finding = await generate(services, snapshot, deployment, permit.key, settings)
@@ -255,7 +267,9 @@ class Checks:
             if finding is None:  # we gave up: it says nothing
                 snapshot.fleet.settle(permit, Outcome.CANCELLED, services.clock.now(), services.rng)
         now, failure = services.clock.now(), finding.failure
-        check = Check(Evidence.GENERATE, now, finding.seconds, failure)
+        spent = _spent(finding, facts, most)
+        self._purse.spend(spent - most, now)
+        check = Check(Evidence.GENERATE, now, finding.seconds, failure, spent, assumed)
         if permit.place.health is not None:
             permit.place.health.own(check)
         if failure is not None and not failure.meaning.trips_breaker and failure.meaning.blame is not Blame.KEY:
@@ -266,6 +280,9 @@ class Checks:
         services.bus.changed(snapshot.fleet.settle(permit, outcome, now, services.rng, failure=failure, tokens=used))
         self._learn((deployment,), check)
         return check
+
+    def _affordable(self, dollars: float, now: Monotonic) -> bool:
+        return self._purse.ready(dollars, now) and (self._allowance is None or self._allowance.ready(now))
 
     def _learn(self, deployments: Iterable[Deployment], check: Check) -> None:
         """Tell the health that holds now; a deployment that a reload has removed meanwhile has none."""
@@ -294,6 +311,19 @@ class Checks:
 def _configured(snapshot: Snapshot) -> list[Deployment]:
     """Every configured deployment once; what clients named directly is not watched."""
     return list(dict.fromkeys(target.deployment for route in snapshot.routes.values() for target in route.targets))
+
+
+def _facts(snapshot: Snapshot, deployment: Deployment) -> Facts | None:
+    """What is known of the model; None if nobody asked for it when the configuration was loaded."""
+    targets = (target for route in snapshot.routes.values() for target in route.targets)
+    return next((target.facts for target in targets if target.deployment == deployment), None)
+
+
+def _spent(finding: Finding, facts: Facts | None, most: float) -> float:
+    """US dollars of one check: by its usage, else nothing if it cannot have been billed, else what was reserved."""
+    if finding.usage is not None:
+        return check_cost(facts, finding.usage.prompt, finding.usage.completion)[0]
+    return most if finding.failure is None or finding.failure.ambiguous else 0.0
 
 
 def _complain(message: str, error: BaseException) -> None:

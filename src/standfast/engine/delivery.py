@@ -4,22 +4,32 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from standfast.canon.attempt import reported
 from standfast.canon.instants import NEVER, Monotonic, Wall
 from standfast.canon.record import RequestRecord
+from standfast.canon.usage import Usage
 from standfast.engine.answers import Reserve, Served
 from standfast.engine.inquiry import Inquiry
 from standfast.engine.judging import Demands
 from standfast.engine.rename import Renamer
-from standfast.engine.reply_headers import JSON_HEADERS, STREAM_HEADERS, attempt_headers, error_headers, trace_header
+from standfast.engine.reply_headers import (
+    JSON_HEADERS,
+    STREAM_HEADERS,
+    attempt_headers,
+    error_headers,
+    taken_over,
+    trace_header,
+)
 from standfast.engine.services import Services
 from standfast.engine.watch import UNTOUCHED, Lane
 from standfast.errors import StandfastError
-from standfast.formats._replay import Heard, heard
+from standfast.formats._heard import NOTHING, Heard, heard
 from standfast.formats.base import StreamRelay
 from standfast.http1.base import Downstream
 from standfast.http1.splice import Flow, Splice, Tape
 from standfast.policy.exchange import Exchange
 from standfast.policy.route import Target
+from standfast.policy.steps import Purpose
 
 if TYPE_CHECKING:  # the snapshot is the configuration at work; it starts drives through the gateway
     from standfast.engine.assemble import Snapshot
@@ -50,6 +60,7 @@ class Delivery(msgspec.Struct, eq=False):
         reserve: what the gateway can say itself; None for nothing.
         kept: what it has said itself; None for an upstream's answer.
         heard: what the client has been told, once a stream broke.
+        resumed: its rest came from another attempt than its beginning.
         answering: name of the target whose answer is under way; empty for none.
     """
 
@@ -74,6 +85,7 @@ class Delivery(msgspec.Struct, eq=False):
     kept: Served | None = None
     heard: Heard | None = None
     answering: str = ""
+    resumed: bool = False
     _received: Wall = Wall(0.0)
     _body: bytes = b""
     _first: Monotonic | None = None
@@ -132,12 +144,24 @@ class Delivery(msgspec.Struct, eq=False):
             return None
         return self.out.splice(Flow(relay.shape, lane, self.services.watch, self._tape))
 
-    def read_back(self) -> bool:
-        """What has the client been told? True if a second attempt can be compared with it."""
-        if self._tape is None or self._tape.room < 0:
-            return False
-        self.heard = heard(self.inquiry.format, self._tape.pieces)
-        return not self.heard.fault
+    def read_back(self) -> Heard:
+        """What has the client been told, and can a second attempt be compared with it or go on with it?"""
+        tape = self._tape
+        if tape is None or tape.room < 0 or self._first is None:
+            return NOTHING
+        self.heard = heard(self.inquiry.format, tape.pieces)
+        return self.heard
+
+    def taken_over(self, target: Target, purpose: Purpose) -> None:
+        """A repetition gives the answer from here on."""
+        if purpose is Purpose.RESUME:
+            self.resumed = True
+            if self.reserve is not None:
+                self.reserve.drop()
+        trace = self.inquiry.controls.trace
+        said = taken_over(target.name, self.exchange.attempts, purpose, trace=trace)
+        if said:
+            self.out.write(said)
 
     # its end
 
@@ -194,6 +218,13 @@ class Delivery(msgspec.Struct, eq=False):
             self.services.watch.lanes.discard(self._reminder)
             self._reminder = None
 
+    def _used(self) -> Usage | None:
+        """Tokens of the answer: of the last attempt, or of all that gave a part of it."""
+        attempts = self.exchange.attempts
+        if not self.resumed:
+            return attempts[-1].usage if attempts else None
+        return reported(attempts)
+
     def conclude(self, status: int, code: str) -> None:
         """Tell the hooks what became of the request."""
         services, ask, attempts = self.services, self.exchange.ask, self.exchange.attempts
@@ -221,7 +252,7 @@ class Delivery(msgspec.Struct, eq=False):
                 None if self._first is None else self._first - arrived,
                 total,
                 upstream,
-                attempts[-1].usage if attempts and kept is None else None,
+                self._used() if kept is None else None,
                 ask.session,
                 ask.tags,
                 ask.priority,

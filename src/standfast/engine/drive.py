@@ -14,7 +14,7 @@ from standfast.engine.call import Call
 from standfast.engine.delivery import Delivery
 from standfast.engine.lifeline import Lifeline
 from standfast.engine.refusal import refusal_error
-from standfast.engine.repeat import RepeatCall
+from standfast.engine.repeat import REPETITIONS, ResumeCall, for_the_rest
 from standfast.engine.watch import Lane
 from standfast.errors import Draining, StandfastError
 from standfast.formats.base import Format
@@ -34,6 +34,12 @@ from standfast.policy.steps import (
     Sleep,
     Step,
 )
+
+HEDGE, REPLAY, RESUME = (
+    Purpose.HEDGE,
+    Purpose.REPLAY,
+    Purpose.RESUME,
+)  # up to Python 3.11 looking up an enum's member is a call
 
 
 class Drive(Delivery):
@@ -87,8 +93,15 @@ class Drive(Delivery):
         for call in self._calls():
             call.stop()
         if not self._over:
-            self.exchange.cancel(self.services.clock.now())
+            now = self.services.clock.now()
+            steps = self.exchange.cancel(now)
             self.deliver_error(Draining("The gateway is shutting down and could not wait longer."))
+            self._perform([step for step in steps if type(step) is not Refuse], now)  # that was said just now
+
+    @property
+    def waits(self) -> bool:
+        """It naps, or waits for its turn."""
+        return self._napping_since is not None
 
     # what the watch tells
 
@@ -181,8 +194,9 @@ class Drive(Delivery):
         """The attempt gave no (whole) answer."""
         now = self.services.clock.now()
         self._drop(call)
-        replayable = self._first is not None and self.read_back()
-        self._perform(self.exchange.failed(call.permit, failure, now, usage, replayable=replayable), now)
+        told = self.read_back()
+        able, goes_on = not told.fault, bool(told.start)
+        self._perform(self.exchange.failed(call.permit, failure, now, usage, replayable=able, resumable=goes_on), now)
         self._freed(call.target, now)
 
     # performing
@@ -226,24 +240,23 @@ class Drive(Delivery):
                     holder.shed(now)
 
     def _send(self, send: Send, now: Monotonic) -> None:
-        target, operation = send.target, self.exchange.ask.operation
+        target, operation, purpose = send.target, self.exchange.ask.operation, send.purpose
         outlet = self._snapshot.outlets[target.deployment]
         upstream_format = outlet.formats[operation]
         try:
             body = self._request_body(target, upstream_format)
+            if purpose is RESUME:
+                body = for_the_rest(body, self.heard, outlet, upstream_format)
         except StandfastError as error:
             self._unsendable = error
             failure = Failure(FailureKind.INVALID_REQUEST, error.message, code=error.code, sent=False)
             self._perform(self.exchange.unsendable(send.permit, failure, now), now)
             self._freed(target, now)
             return
-        hedges = send.purpose is Purpose.HEDGE and self._call is not None
+        hedges = purpose is HEDGE and self._call is not None
         lane: Drive | Lane = Lane() if hedges else self
         wire = (self, lane, outlet, send.permit, target, send.deadlines, upstream_format, self.inquiry.format)
-        if send.purpose is Purpose.REPLAY and self.heard is not None:
-            call: Call = RepeatCall(*wire, told=self.heard)
-        else:
-            call = Call(*wire)
+        call = Call(*wire) if self.heard is None else REPETITIONS[purpose](*wire, told=self.heard)
         if type(lane) is Lane:
             lane.told = call.expired
             self.services.watch.lanes.add(lane)
@@ -254,7 +267,10 @@ class Drive(Delivery):
                 self.services.watch.enter(self)
         if self._paused:
             call.pause()
-        call.start(outlet.heads[operation, self.stream][send.permit.key].request(body))
+        heads = outlet.heads[operation, self.stream]
+        if purpose is RESUME and outlet.rest_heads:
+            heads = outlet.rest_heads
+        call.start(heads[send.permit.key].request(body))
 
     def _request_body(self, target: Target, upstream_format: Format) -> bytes:
         inquiry = self.inquiry
@@ -274,6 +290,8 @@ class Drive(Delivery):
         if self.stream:
             self.answering = call.target.name
             self.open(call.outlet.stream_headers)
+            if self.heard is not None:
+                self.taken_over(call.target, RESUME if isinstance(call, ResumeCall) else REPLAY)
 
     def _refuse(self, refuse: Refuse, now: Monotonic) -> None:
         failure = refuse.failure

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from standfast.canon.deployment import Operation
+from standfast.canon.prefill import Prefill
 from standfast.formats.base import Format
 from standfast.http1.base import Origin
 from standfast.http1.client_request import RequestHead
@@ -21,6 +22,8 @@ class Outlet:
         heads: request heads by (operation, stream), one for each upstream key.
         reply_headers: header lines of a whole reply that name this deployment.
         stream_headers: the same for a streamed one.
+        prefill: how it is told to go on with an answer that was begun; None if nobody knows.
+        rest_heads: request heads for the rest of a stream, one for each upstream key, where it has a path of its own.
     """
 
     provider: Provider
@@ -29,3 +32,5 @@ class Outlet:
     heads: Mapping[tuple[Operation, bool], Sequence[RequestHead]]
     reply_headers: bytes
     stream_headers: bytes
+    prefill: Prefill | None = None
+    rest_heads: Sequence[RequestHead] = ()

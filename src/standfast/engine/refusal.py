@@ -1,7 +1,9 @@
 """From the judgement's refusal to the error that the client sees."""
 
+from collections.abc import Sequence
+
 from standfast.canon.attempt import Attempt
-from standfast.canon.failure import Blame, FailureKind, SameTarget
+from standfast.canon.failure import Blame, Failure, FailureKind, SameTarget
 from standfast.errors import BrokenStream, RequestFailed, StandfastError
 from standfast.policy.steps import Refuse
 
@@ -53,7 +55,7 @@ def refusal_error(refuse: Refuse, model: str) -> StandfastError:
     said = failure.detail or failure.kind.value.replace("_", " ")
     if refuse.broken:
         return BrokenStream(
-            f"The answer broke off and is not complete ({_where(attempts)}{said}). {meaning.advice}",
+            f"The answer broke off and is not complete ({_where(failure, attempts)}{said}). {meaning.advice}",
             failure=failure,
             attempts=attempts,
         )
@@ -77,9 +79,9 @@ def refusal_error(refuse: Refuse, model: str) -> StandfastError:
     retry_after = refuse.retry_after
     if retry_after is not None and meaning.same_target is not SameTarget.NEVER:
         retry_after = max(retry_after, 1.0)
-    count = len(attempts)
+    count, where = len(attempts), _where(failure, attempts)
     return RequestFailed(
-        f"{count} attempt{'s' if count != 1 else ''} for {model!r} failed; the last one: {_where(attempts)}{said}."
+        f"{count} attempt{'s' if count != 1 else ''} for {model!r} failed; the last one: {where}{said}."
         f" {meaning.advice}",
         failure=failure,
         attempts=attempts,
@@ -88,5 +90,8 @@ def refusal_error(refuse: Refuse, model: str) -> StandfastError:
     )
 
 
-def _where(attempts: tuple[Attempt, ...]) -> str:
-    return f"{attempts[-1].deployment}: " if attempts else ""
+def _where(failure: Failure, attempts: Sequence[Attempt]) -> str:
+    """Who failed like that; not whoever was asked last, for instance to mend it."""
+    failed = [attempt.deployment for attempt in attempts if attempt.failure is failure]
+    named = failed or [attempt.deployment for attempt in attempts]
+    return f"{named[-1]}: " if named else ""

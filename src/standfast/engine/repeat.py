@@ -1,9 +1,19 @@
-"""A second attempt at an answer that broke off: heard in silence until it has said what the client has."""
+"""Second attempts at an answer that broke off.
 
+A replay is heard in silence until it has said what the client has. A continuation says what the client has not, so its
+first content is the client's at once; only its relay is another one.
+"""
+
+from standfast.canon.attempt import reported
 from standfast.engine.call import Call
 from standfast.engine.lifeline import DRAINING, FLOWING, WAITING
-from standfast.formats._replay import NOTHING, Heard, ReplayRelay
-from standfast.formats.base import StreamRelay
+from standfast.engine.outlet import Outlet
+from standfast.errors import Untranslatable
+from standfast.formats._heard import NOTHING, Heard
+from standfast.formats._replay import ReplayRelay
+from standfast.formats._resume import ResumeRelay
+from standfast.formats.base import Format, StreamRelay
+from standfast.policy.steps import Purpose
 
 
 class RepeatCall(Call):
@@ -60,3 +70,34 @@ class RepeatCall(Call):
             self._drive.diverged(self)
         else:
             super()._look(relay)
+
+
+class ResumeCall(Call):
+    """Performs a `Send` with the purpose RESUME; `told` is what the client has."""
+
+    told: Heard = NOTHING
+
+    def _make_relay(self) -> StreamRelay:
+        drive = self._drive
+        return ResumeRelay(
+            self._format,
+            self._client_format,
+            self.told,
+            reported(drive.exchange.attempts),
+            include_usage=drive.inquiry.envelope.include_usage,
+            max_event_bytes=drive.services.event_bytes,
+        )
+
+
+REPETITIONS = {Purpose.REPLAY: RepeatCall, Purpose.RESUME: ResumeCall}
+
+
+def for_the_rest(request: bytes, told: Heard | None, outlet: Outlet, form: Format) -> bytes:
+    """The same request, asking for what comes after the text that the client has.
+
+    Raises:
+        Untranslatable: the target cannot be asked that.
+    """
+    if told is None or outlet.prefill is None:
+        raise Untranslatable("nobody knows how to tell this server to go on with an answer")
+    return form.go_on(request, told.start, outlet.prefill)

@@ -4,7 +4,7 @@ import json
 import math
 from collections.abc import Sequence
 
-from standfast.canon.attempt import Attempt
+from standfast.canon.attempt import ANSWER, Attempt
 from standfast.canon.deployment import Deployment
 from standfast.engine.considering import Decision
 from standfast.errors import StandfastError
@@ -32,15 +32,24 @@ def attempt_headers(request_id: str, attempts: int, *, fallback: bool) -> bytes:
 
 
 def trace_header(
-    attempts: Sequence[Attempt], answering: str, decision: Decision | None = None, *, outcome: str = "answering"
+    attempts: Sequence[Attempt],
+    answering: str,
+    decision: Decision | None = None,
+    *,
+    outcome: str = "answering",
+    purpose: str = ANSWER,
 ) -> bytes:
     """The attempts as a JSON list: target, outcome, failure kind, milliseconds from arrival to start and end.
+
+    What an attempt was sent for is told unless it was for the answer. `purpose` is that of the one under way.
 
     Before them, if there is something to explain, stands why they were made where they were.
     """
     rows: list[dict[str, object]] = []
     for attempt in attempts:
         row: dict[str, object] = {"target": _safe(attempt.deployment), "outcome": attempt.outcome.value}
+        if attempt.purpose != ANSWER:
+            row["purpose"] = attempt.purpose
         if attempt.failure is not None:
             row["kind"] = attempt.failure.kind.value
             if attempt.failure.status:
@@ -50,10 +59,23 @@ def trace_header(
         rows.append(row)
     if answering:
         rows.append({"target": _safe(answering), "outcome": outcome})
+        if purpose != ANSWER:
+            rows[-1]["purpose"] = purpose
     first = [] if decision is None else [_explained(decision)]
     while len(text := json.dumps(first + rows, separators=(",", ":"))) > TRACE_BYTES:
         rows.pop(0)
     return f"x-standfast-trace: {text}\r\n".encode("latin-1")
+
+
+def taken_over(name: str, attempts: Sequence[Attempt], purpose: str, *, trace: bool) -> bytes:
+    """Comments in a stream that broke and goes on, because its head was written before that.
+
+    Whose the rest is, where it is not the answer of one source; and the trace, for whoever asked for one.
+    """
+    said = f": standfast: resumed by {_safe(name)}\n\n".encode() if purpose != "replay" else b""
+    if trace:
+        said += b": " + trace_header(attempts, name, purpose=purpose).rstrip() + b"\n\n"
+    return said
 
 
 def _explained(decision: Decision) -> dict[str, object]:

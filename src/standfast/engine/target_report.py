@@ -7,8 +7,10 @@ from standfast.canon.failure import Failure
 from standfast.canon.instants import Monotonic
 from standfast.engine.assemble import Snapshot
 from standfast.policy.breaker import State
-from standfast.policy.health_check import Check, HealthState, verdict
+from standfast.policy.health_check import Check, Evidence, HealthState, verdict
 from standfast.policy.places import Standing
+
+UNPRICED = "Its price is unknown: a check is counted at 5 and 25 dollars per million tokens. Write it under `facts`."
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,7 @@ class TargetReport:
         checked_s: seconds since it ended.
         keys_free, keys: upstream keys that neither rest nor are in quarantine, and all.
         advice: what to do; empty if all is well.
+        cost_usd: US dollars that the newest check is counted with; None if it was no generate check.
     """
 
     target: str
@@ -42,6 +45,7 @@ class TargetReport:
     keys_free: int = 0
     keys: int = 0
     advice: str = ""
+    cost_usd: float | None = None
 
 
 def report_of(
@@ -71,7 +75,8 @@ def report_of(
         checked_s=None if check is None else round(now - check.at, 1),
         keys_free=len(standing.free_keys),
         keys=standing.keys,
-        advice=_advice(standing, failure, state),
+        advice=_advice(standing, failure, state) or (UNPRICED if check is not None and check.assumed else ""),
+        cost_usd=check.cost if check is not None and check.kind is Evidence.GENERATE else None,
     )
 
 

@@ -3,10 +3,14 @@
 from collections.abc import Mapping
 from typing import Final
 
+import msgspec
+
 from standfast.canon.chat import ChatRequest, Image, Message, Part, Role, Text
+from standfast.canon.prefill import Prefill
 from standfast.errors import InvalidRequest, Untranslatable
 from standfast.formats import _fields as fields
-from standfast.formats._json import Object, encode, kind
+from standfast.formats._json import Object, encode, kind, obj, replace
+from standfast.formats._json import fields as members
 
 DEFAULT_MAX_TOKENS: Final = 4096
 """Anthropic requires a limit; this is the common default of its own examples."""
@@ -25,6 +29,9 @@ _HARMLESS: Final[Mapping[str, tuple[object, ...]]] = {
     "thinking": ({"type": "disabled"},),
     "service_tier": ("auto", "standard_only"),  # the tier of Anthropic's capacity
 }
+_PLAIN: Final = _KNOWN | {"top_k", "service_tier", "inference_geo"}
+"""What a request for plain text may say; anything else may ask for an answer that cannot be put together."""
+
 _TEMPERATURE_TOP: Final = 1
 
 
@@ -126,6 +133,18 @@ def write(request: ChatRequest, model: str, params: Mapping[str, object]) -> byt
     if request.stream:
         body["stream"] = True
     return encode(fields.with_params(body, changes))
+
+
+def go_on(body: bytes, said: str, prefill: Prefill) -> bytes:
+    """See `Format.go_on`. The other messages keep their bytes."""
+    request = fields.body_object(body)
+    fields.refuse_rest(request, _PLAIN, _HARMLESS)
+    if obj(fields.a_list(request.get("messages"), "messages")[-1]).get("role") != "user":
+        raise fields.begun("messages")
+    fields.left_of(request, said, ("max_tokens",))
+    last = encode({"role": "assistant", "content": said, **prefill.message})
+    messages = bytes(members(body)["messages"]).rstrip()[:-1] + b"," + last + b"]"
+    return replace(body, {"max_tokens": request.get("max_tokens"), **prefill.fields, "messages": msgspec.Raw(messages)})
 
 
 def _write_content(parts: tuple[Part, ...]) -> object:

@@ -164,3 +164,20 @@ def with_params(body: Object, params: Mapping[str, object]) -> Object:
         else:
             body[name] = value
     return body
+
+
+TOKEN_CHARACTERS: Final = 4
+"""Characters that a token has, about; as the gateway's other estimates have it."""
+
+
+def left_of(body: Object, said: str, names: Iterable[str]) -> None:
+    """Limits of tokens, lowered by what was said; at least one is left."""
+    for name in names:
+        limit = body.get(name)
+        if isinstance(limit, int) and not isinstance(limit, bool):
+            body[name] = max(1, limit - len(said) // TOKEN_CHARACTERS)
+
+
+def begun(param: str) -> Untranslatable:
+    """The error for a request whose last message is an answer that the client has begun itself."""
+    return unsupported(param, "An answer that the client has begun itself")

@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from typing import Final
 
 from standfast.canon.chat import ChatRequest, Image, Message, Part, Role, Text
+from standfast.canon.prefill import Prefill
 from standfast.errors import InvalidRequest, Untranslatable
 from standfast.formats import _fields as fields
-from standfast.formats._json import Object, encode, kind
+from standfast.formats._json import Object, encode, kind, obj
 
 _ROLES: Final = {"user": Role.USER, "model": Role.ASSISTANT}
 _KNOWN: Final = frozenset({"contents", "systemInstruction", "generationConfig", "standfast", "model"})
@@ -24,6 +25,10 @@ _CONFIG_HARMLESS: Final[Mapping[str, tuple[object, ...]]] = {
     "frequencyPenalty": (0, 0.0),
     "responseLogprobs": (False,),
 }
+_PLAIN: Final = _KNOWN | {"safetySettings", "cachedContent", "labels"}
+_CONFIG_PLAIN: Final = _CONFIG_KNOWN | {"topK", "seed", "presencePenalty", "frequencyPenalty"}
+"""What a request for plain text may say; anything else may ask for an answer that cannot be put together."""
+
 _CONFIG_PARAMS: Final = _CONFIG_KNOWN | {
     *("topK", "candidateCount", "seed", "presencePenalty", "frequencyPenalty", "responseMimeType", "responseSchema"),
     *("responseJsonSchema", "thinkingConfig"),
@@ -128,6 +133,22 @@ def write(request: ChatRequest, params: Mapping[str, object]) -> bytes:
     if config:
         body[_CONFIG] = config
     return encode(with_params(body, {**request.extra, **params}))
+
+
+def go_on(body: bytes, said: str, prefill: Prefill) -> bytes:
+    """See `Format.go_on`."""
+    request = camel(fields.body_object(body))
+    fields.refuse_rest(request, _PLAIN, _HARMLESS)
+    config = camel(fields.an_object(request.get(_CONFIG) or {}, _CONFIG))
+    fields.refuse_rest(config, _CONFIG_PLAIN, _CONFIG_HARMLESS, path=f"{_CONFIG}.")
+    contents = fields.a_list(request.get("contents"), "contents")
+    if obj(contents[-1]).get("role") not in (None, "user"):
+        raise fields.begun("contents")
+    fields.left_of(config, said, ("maxOutputTokens",))
+    if config:
+        request[_CONFIG] = config
+    last = {"role": "model", "parts": [{"text": said}], **prefill.message}
+    return encode({**request, **prefill.fields, "contents": [*contents, last]})
 
 
 def with_params(body: Object, params: Mapping[str, object]) -> Object:

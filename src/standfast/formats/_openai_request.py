@@ -3,10 +3,14 @@
 from collections.abc import Mapping
 from typing import Final
 
+import msgspec
+
 from standfast.canon.chat import ChatRequest, Image, Message, Part, Role, Text
+from standfast.canon.prefill import Prefill
 from standfast.errors import InvalidRequest
 from standfast.formats import _fields as fields
-from standfast.formats._json import Object, encode, kind
+from standfast.formats._json import Object, encode, kind, obj, replace
+from standfast.formats._json import fields as members
 from standfast.formats._json import text as clean
 
 ROLES: Final = {
@@ -50,6 +54,12 @@ _MESSAGE_HARMLESS: Final[Mapping[str, tuple[object, ...]]] = {
     "annotations": ([],),
     "refusal": ("",),
 }
+
+_PLAIN: Final = _KNOWN | {
+    *("seed", "presence_penalty", "frequency_penalty", "logit_bias", "top_k", "min_p", "repetition_penalty"),
+    *("prompt_cache_key", "prompt_cache_retention", "safety_identifier", "service_tier", "store"),
+}
+"""What a request for plain text may say; anything else may ask for an answer that cannot be put together."""
 
 COMPLETION_TOKENS_MODELS: Final = ("o1", "o3", "o4", "gpt-5")
 """Models that refuse `max_tokens`; every other server of this format knows it."""
@@ -158,6 +168,25 @@ def write(request: ChatRequest, model: str, params: Mapping[str, object]) -> byt
             body["stream_options"] = {"include_usage": True}
     changes = with_twins({**request.extra, **params})
     return encode(fields.with_params(body, changes))
+
+
+def go_on(body: bytes, said: str, prefill: Prefill) -> bytes:
+    """See `Format.go_on`. The other messages keep their bytes."""
+    request = fields.body_object(body)
+    fields.refuse_rest(request, _PLAIN, _HARMLESS)
+    if obj(fields.a_list(request.get("messages"), "messages")[-1]).get("role") not in ("user", "system", "developer"):
+        raise fields.begun("messages")
+    fields.left_of(request, said, limits := ("max_tokens", "max_completion_tokens"))
+    last = encode({"role": "assistant", "content": said, **prefill.message})
+    messages = bytes(members(body)["messages"]).rstrip()[:-1] + b"," + last + b"]"
+    return replace(
+        body,
+        {
+            **{name: request[name] for name in limits if name in request},
+            **prefill.fields,
+            "messages": msgspec.Raw(messages),
+        },
+    )
 
 
 def with_twins(params: Mapping[str, object]) -> Mapping[str, object]:

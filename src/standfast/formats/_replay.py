@@ -1,97 +1,26 @@
 """A broken stream given again: the second attempt's text is swallowed while it equals what the client has.
 
-The client has been told some text; the bytes that told it are read back with the client format's own reader, so what is
-compared is text and not bytes (escapes, slices and names may differ). Then
+The client has been told some text (`_heard`); what is compared is text and not bytes (escapes, slices and names may
+differ). Then
 
 * as long as the second attempt repeats that text, nothing goes to the client;
 * what goes beyond it is written in the client's format, in the middle of the stream that has begun: the writer is first
   given what the client has, and its words for that are thrown away, so every format's own order is kept;
 * at the first difference (also an end before the client's text is repeated, or a tool call) `diverged` says so, and
   nothing more is given. Two answers are never spliced.
-
-What cannot be compared is not repeated: tool calls, several choices, reasoning, refusals, log probabilities, and a
-stream whose finish has been passed on (`Heard.fault` says which).
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
-from standfast.canon.chat import Finished, Opened, StreamEvent, TextDelta, UsageReport
-from standfast.formats._json import Object, count, items, loose_object, obj, text
+from standfast.canon.chat import Finished, StreamEvent, TextDelta
+from standfast.formats._heard import Heard
+from standfast.formats._json import count, items, loose_object, obj
 from standfast.formats._openai_stream import ToolCalls
 from standfast.formats._translate import TranslatingRelay
 from standfast.formats.base import Format
 from standfast.framing import sse
 
 _FULL: Final = "openai_chat"
-_PLAIN: Final = frozenset(("content", "role", "refusal", "tool_calls", "function_call"))
-"""Members of a delta that may stand in one of plain text; all but the first two must be empty."""
-
-
-class Heard(NamedTuple):
-    """What a client has been told by a stream that broke.
-
-    Attributes:
-        text: all of it.
-        opened: id and model that the stream gave itself.
-        created: Unix time that it gave itself; 0 if its format has none.
-        fault: why it cannot be repeated; empty if it can.
-    """
-
-    text: str
-    opened: Opened
-    created: int = 0
-    fault: str = ""
-
-
-NOTHING: Final = Heard("", Opened("", ""), fault="nothing was told")
-
-
-def heard(form: Format, pieces: Sequence[bytes]) -> Heard:
-    """Read back what a client of this format has been told; `pieces` are whole events."""
-    nothing = Opened("", "")
-    data = b"".join(pieces)
-    decoder = sse.Decoder(len(data) + 1)
-    reader = form.reader()
-    texts: list[str] = []
-    opened: Opened | None = None
-    created = 0
-    try:
-        for event in decoder.feed(data) + decoder.close():
-            if form.name == _FULL:
-                chunk = loose_object(event.data)
-                fault = _unlike_text(chunk)
-                if fault:
-                    return Heard("", nothing, fault=fault)
-                created = created or count(chunk.get("created"))
-            for found in reader.feed(event.name, event.data):
-                if isinstance(found, TextDelta):
-                    texts.append(found.text)
-                elif isinstance(found, Opened):
-                    opened = opened or found
-                elif not isinstance(found, UsageReport):
-                    return Heard("", nothing, fault="it has finished" if isinstance(found, Finished) else "it failed")
-    except ValueError as error:
-        return Heard("", nothing, fault=str(error))
-    told = "".join(texts)
-    return Heard(told, opened or nothing, created, "" if told else "it has no text")
-
-
-def _unlike_text(chunk: Object) -> str:
-    for choice in map(obj, items(chunk.get("choices"))):
-        if count(choice.get("index")):
-            return "it has several choices"
-        if choice.get("logprobs"):
-            return "it has log probabilities"
-        delta: Mapping[str, object] = obj(choice.get("delta"))
-        for name, value in delta.items():
-            if value and (name not in _PLAIN or name not in ("content", "role")):
-                return f"it has more than text: {name[:40]}"
-        if not isinstance(delta.get("content"), str | None):
-            return "it has more than text"
-        if text(choice.get("finish_reason")):
-            return "it has finished"
-    return ""
 
 
 class ReplayRelay(TranslatingRelay):
@@ -138,7 +67,7 @@ class ReplayRelay(TranslatingRelay):
         except ValueError as error:
             self.malformed = f"an event cannot be used: {error}"
             return None
-        if self._full and not event.data.startswith(b"[DONE]"):
+        if self._full and event.data and not event.data.startswith(b"[DONE]"):
             choices = map(obj, items(loose_object(event.data).get("choices")))
             if any(count(choice.get("index")) for choice in choices):
                 self.diverged = "the second attempt has several choices"

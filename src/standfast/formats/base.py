@@ -17,6 +17,7 @@ from typing import Protocol
 import msgspec
 
 from standfast.canon.chat import ChatReply, ChatRequest, StreamEvent
+from standfast.canon.prefill import Prefill
 from standfast.canon.usage import Usage
 from standfast.errors import StandfastError
 
@@ -175,6 +176,21 @@ class Format(Protocol):
 
         Raises:
             Untranslatable: this format cannot express something in it; names it.
+        """
+        ...
+
+    def go_on(self, request: bytes, said: str, prefill: Prefill) -> bytes:
+        """A request of this format that asks for the rest of the answer that begins with `said`.
+
+        What is left of a limit of tokens is estimated at four characters each.
+
+        Args:
+            request: the request as it would be sent to its upstream.
+            said: the answer so far, without blanks at its end: several servers refuse or remove those.
+            prefill: what that upstream wants to be told beside it.
+
+        Raises:
+            Untranslatable: it asks for anything but plain text, or has begun the answer itself.
         """
         ...
 

@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 
 from standfast.canon.chat import ChatReply, ChatRequest, Finish
+from standfast.canon.prefill import Prefill
 from standfast.errors import InvalidRequest, StandfastError
 from standfast.formats import _gemini_request as requests
 from standfast.formats import _gemini_wire as wire
@@ -131,6 +132,10 @@ class Gemini:
         """The request for an upstream of this format; model and stream flag go into the URL."""
         del model
         return requests.write(request, params)
+
+    def go_on(self, request: bytes, said: str, prefill: Prefill) -> bytes:
+        """A request of this format that asks for the rest of the answer that begins with `said`."""
+        return requests.go_on(request, said, prefill)
 
     def parse_reply(self, body: bytes) -> ChatReply:
         """A provider's complete reply in canonical form."""

@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 
 from standfast.canon.chat import ChatReply, ChatRequest
+from standfast.canon.prefill import Prefill
 from standfast.errors import InvalidRequest, StandfastError
 from standfast.formats import _openai_request as requests
 from standfast.formats._json import (
@@ -136,6 +137,10 @@ class OpenAIChat:
     def write_request(self, request: ChatRequest, model: str, params: Mapping[str, object]) -> bytes:
         """The request for an upstream of this format."""
         return requests.write(request, model, params)
+
+    def go_on(self, request: bytes, said: str, prefill: Prefill) -> bytes:
+        """A request of this format that asks for the rest of the answer that begins with `said`."""
+        return requests.go_on(request, said, prefill)
 
     def parse_reply(self, body: bytes) -> ChatReply:
         """A provider's complete reply in canonical form."""

@@ -8,6 +8,7 @@ from typing import Final
 import msgspec
 
 from standfast.canon.chat import ChatReply, ChatRequest
+from standfast.canon.prefill import Prefill
 from standfast.errors import InvalidRequest, StandfastError, Untranslatable
 from standfast.formats._json import ABSENT, JSON_ERRORS, check_utf8, items, loose, obj, present, refused, replace
 from standfast.formats._openai_wire import WireUsage, error_body, error_event, loose_usage, usage_of
@@ -95,6 +96,10 @@ class OpenAIEmbeddings:
 
     def write_request(self, request: ChatRequest, model: str, params: Mapping[str, object]) -> bytes:
         """There is no canonical form."""
+        raise _never()
+
+    def go_on(self, request: bytes, said: str, prefill: Prefill) -> bytes:
+        """Vectors have no rest."""
         raise _never()
 
     def parse_reply(self, body: bytes) -> ChatReply:

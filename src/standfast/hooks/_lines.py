@@ -6,7 +6,7 @@ from functools import lru_cache
 
 import msgspec
 
-from standfast.canon.attempt import Attempt
+from standfast.canon.attempt import ANSWER, Attempt
 from standfast.canon.failure import Blame
 from standfast.canon.record import Change, RequestRecord
 from standfast.canon.usage import Usage
@@ -38,6 +38,7 @@ def text_line(event: RequestRecord | Change, seen: float) -> str:
     parts += ["fallback"] if event.fallback else []
     failed = (f"{each.deployment} {each.failure.kind}" for each in event.attempts if each.failure is not None)
     parts += [f"[{each}]" for each in failed]
+    parts += [each.purpose for each in event.attempts if each.purpose != ANSWER]
     parts += [event.caller] if event.caller else []
     return " ".join((*parts, event.id))
 
@@ -92,7 +93,10 @@ def _request(record: RequestRecord) -> _Line:
 
 
 def _attempt(attempt: Attempt) -> dict[str, object]:
-    """One try. The detail is left out for the client's own faults: it quotes the upstream, which may quote a prompt."""
+    """One try; what it was for is told unless it was for the answer.
+
+    The detail is left out for the client's own faults: it quotes the upstream, which may quote a prompt.
+    """
     failure = attempt.failure
     line: dict[str, object] = {
         "target": attempt.deployment,
@@ -100,6 +104,8 @@ def _attempt(attempt: Attempt) -> dict[str, object]:
         "kind": None if failure is None else failure.kind,
         "ms": _milliseconds(attempt.ended - attempt.started),
     }
+    if attempt.purpose != ANSWER:
+        line["purpose"] = attempt.purpose
     if failure is not None and failure.meaning.blame is not Blame.NOBODY:
         line["detail"] = failure.detail
     return line

@@ -4,13 +4,14 @@ The hot path (`request_ended`) only adds to plain integers; prometheus-client ob
 All durations are seconds. Labels are bounded, see `_tally`.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 
+from standfast.canon.attempt import ANSWER, Attempt
 from standfast.canon.record import Change, RequestRecord
 from standfast.canon.usage import Usage
 from standfast.hooks._tally import MAX_CHILDREN, Count, Family, Histogram
@@ -108,6 +109,7 @@ class PrometheusHook:
         cap = max_children
         self.requests = Family(("model", "operation", "status", "code"), Count, cap)
         self.attempts = Family(("deployment", "outcome"), Count, cap)
+        self.second = Family(("purpose", "outcome"), Count, cap)
         self.failovers = Family(("model",), Count, cap)
         self.tokens = Family(("deployment", "kind"), Count, cap)
         self.changes = Family(("name", "subject", "state"), Count, cap)
@@ -139,11 +141,23 @@ class PrometheusHook:
             key = (attempt.deployment, attempt.outcome if failure is None else failure.kind)
             count = self._outcomes.get(key) or self._outcome(key)
             count.value += 1
+        if len(attempts) > 1:
+            self._several(attempts)
         if record.fallback or (len(attempts) > 1 and attempts[-1].deployment != attempts[0].deployment):
             row.failovers.value += 1
-        if record.usage is not None:
+        if len(attempts) <= 1 and record.usage is not None:
             tokens = self._token_rows.get(record.deployment) or self._token_row(record.deployment)
             tokens.add(record.usage)
+
+    def _several(self, attempts: Sequence[Attempt]) -> None:
+        """Each attempt's tokens are its own deployment's; hedges and repetitions are counted once more, as such."""
+        for attempt in attempts:
+            if attempt.usage is not None:
+                tokens = self._token_rows.get(attempt.deployment) or self._token_row(attempt.deployment)
+                tokens.add(attempt.usage)
+            if attempt.purpose != ANSWER:
+                outcome = attempt.outcome if attempt.failure is None else attempt.failure.kind
+                self.second.child(attempt.purpose, str(outcome)).value += 1
 
     def changed(self, change: Change) -> None:
         """Count a change of state."""
@@ -232,6 +246,7 @@ class _Scrape(Collector):
         yield _counter(
             "attempts", "Upstream attempts by outcome: success, cancelled or the failure kind.", hook.attempts
         )
+        yield _counter("second_attempts", "Hedges, replays and resumptions, by how they ended, as above.", hook.second)
         yield _counter("failovers", "Requests that left their first choice for another target.", hook.failovers)
         yield _counter("tokens", "Tokens reported; cached is inside prompt, reasoning inside completion.", hook.tokens)
         yield _counter("state_changes", "Breakers, cooldowns and quarantines that changed state.", hook.changes)

@@ -8,6 +8,7 @@ from standfast.lab.ask import (
     Reply,
     Request,
     Stream,
+    begun,
     encode,
     estimate,
     last_user,
@@ -38,10 +39,14 @@ def read(request: Request) -> Ask:
     fields = read_object(request.body)
     model, fault = model_and_fault(fields.get("model"))
     prompt = last_user(fields.get("messages"), "content")
+    start = begun(fields.get("messages"), "content")
+    if start != start.rstrip():
+        raise Refusal("bad_request", "messages: final assistant content cannot end with trailing whitespace")
     limit = whole(fields.get("max_tokens"))
     if not limit:
         raise Refusal("bad_request", "max_tokens: Field required")
-    return Ask("anthropic", model, fault, fields.get("stream") is True, prompt, estimate(request.body), limit)
+    stream = fields.get("stream") is True
+    return Ask("anthropic", model, fault, stream, prompt, estimate(request.body), limit, begun=start)
 
 
 def body(ask: Ask, reply: Reply, *, usage: bool, dialect: str) -> Body:

@@ -50,6 +50,7 @@ class Ask(NamedTuple):
         choices: OpenAI's `n`.
         inputs: embeddings: the texts; empty for a chat.
         base64: embeddings are wanted in base64.
+        begun: the answer so far, where the request asks for its rest.
     """
 
     wire: str
@@ -63,6 +64,7 @@ class Ask(NamedTuple):
     choices: int = 1
     inputs: tuple[str, ...] = ()
     base64: bool = False
+    begun: str = ""
 
 
 class Reply(NamedTuple):
@@ -144,9 +146,23 @@ def reply_to(ask: Ask, tokens: int = 0) -> Reply:
     words = ["\u2713", ask.model, "heard:", *ask.prompt[:400].split(), f"[{digest[:8]}]"]
     if tokens:
         words = [*words, *(WORDS[i % len(WORDS)] for i in range(tokens - len(words)))][:tokens]
-    cut = 0 < ask.max_tokens < len(words)
-    kept = words[: ask.max_tokens] if cut else words
-    return Reply(digest[8:32], tuple(word if i == 0 else " " + word for i, word in enumerate(kept)), cut)
+    pieces = [word if i == 0 else " " + word for i, word in enumerate(words)]
+    if ask.begun:
+        pieces = _rest(pieces, ask.begun)
+    cut = 0 < ask.max_tokens < len(pieces)
+    return Reply(digest[8:32], tuple(pieces[: ask.max_tokens] if cut else pieces), cut)
+
+
+def _rest(pieces: list[str], begun: str) -> list[str]:
+    """What comes after the text that the answer begins with; after any other text all of it, as of a real model."""
+    whole = "".join(pieces)
+    left = len(begun) if whole.startswith(begun) else 0
+    rest = []
+    for piece in pieces:
+        if left < len(piece):
+            rest.append(piece[left:])
+        left = max(0, left - len(piece))
+    return rest
 
 
 def read_object(body: bytes) -> dict[str, Json]:
@@ -203,6 +219,14 @@ def last_user(messages: Json, field: str) -> str:
         if message.get("role", "user") == "user":
             return text_of(message.get(field))
     return ""
+
+
+def begun(messages: Json, field: str, *mark: str) -> str:
+    """The text of a last message that is an answer and has this mark, if one is needed; empty if there is none."""
+    last = messages[-1] if isinstance(messages, list) and messages else None
+    if not isinstance(last, dict) or last.get("role") not in ("assistant", "model"):
+        return ""
+    return text_of(last.get(field)) if all(last.get(name) is True for name in mark) else ""
 
 
 def estimate(body: bytes) -> int:

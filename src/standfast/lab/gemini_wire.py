@@ -8,6 +8,7 @@ from standfast.lab.ask import (
     Reply,
     Request,
     Stream,
+    begun,
     encode,
     estimate,
     last_user,
@@ -42,7 +43,8 @@ def read(request: Request) -> Ask:
     prompt = last_user(fields.get("contents"), "parts")
     config = fields.get("generationConfig")
     limit = whole(config.get("maxOutputTokens")) if isinstance(config, dict) else 0
-    return Ask("gemini", model, fault, streaming, prompt, estimate(request.body), limit)
+    start = begun(fields.get("contents"), "parts")
+    return Ask("gemini", model, fault, streaming, prompt, estimate(request.body), limit, begun=start)
 
 
 def body(ask: Ask, reply: Reply, *, usage: bool, dialect: str) -> Body:

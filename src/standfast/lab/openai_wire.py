@@ -13,6 +13,7 @@ from standfast.lab.ask import (
     Reply,
     Request,
     Stream,
+    begun,
     encode,
     estimate,
     last_user,
@@ -60,7 +61,15 @@ def read(request: Request) -> Ask:
         whole(fields.get("max_completion_tokens")) or whole(fields.get("max_tokens")),
         isinstance(options, dict) and options.get("include_usage") is True,
         min(whole(fields.get("n")) or 1, 16),
+        begun=_begun(fields),
     )
+
+
+def _begun(fields: dict[str, Json]) -> str:
+    """The answer so far, where the request says in the words of vLLM, Mistral or DeepSeek to go on with it."""
+    if fields.get("continue_final_message") is True and fields.get("add_generation_prompt") is False:
+        return begun(fields.get("messages"), "content")
+    return begun(fields.get("messages"), "content", "prefix")
 
 
 def body(ask: Ask, reply: Reply, *, usage: bool, dialect: str) -> Body:

@@ -19,6 +19,7 @@ WIRES: Mapping[str, Wire] = {"openai": openai_wire, "anthropic": anthropic_wire,
 FAULT_HEADER = "x-lab-fault"
 ROUTES = {
     ("POST", "/v1/chat/completions"): "openai",
+    ("POST", "/beta/chat/completions"): "openai",  # DeepSeek's
     ("POST", "/v1/embeddings"): "openai",
     ("POST", "/v1/messages"): "anthropic",
 }

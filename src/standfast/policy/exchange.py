@@ -157,7 +157,11 @@ class Exchange(Running):
         since = self.ask.arrived
         failure = Failure(FailureKind.BROKEN_STREAM, "kept-alive connection found closed; sent again at once")
         started = run.started - since
-        self.attempts.append(Attempt(run.target.name, permit.key, Outcome.FAILURE, failure, started, None, now - since))
+        self.attempts.append(
+            Attempt(
+                run.target.name, permit.key, Outcome.FAILURE, failure, started, None, now - since, purpose=run.purpose
+            )
+        )
 
     def reminded(self, now: Monotonic) -> list[Step]:
         """The instant of a `Remind` has come: if nobody has content, somebody else is asked too."""

@@ -1,4 +1,4 @@
-"""What a check of a deployment is: how it is set, what it says, and how many may cost money."""
+"""What a check of a deployment is: how it is set, and what it says."""
 
 from enum import IntEnum, StrEnum
 from typing import Annotated, Literal
@@ -7,7 +7,7 @@ import msgspec
 from pydantic import Field
 
 from standfast.canon.failure import Failure
-from standfast.canon.instants import NEVER, Monotonic
+from standfast.canon.instants import Monotonic
 from standfast.canon.settings import Seconds, Settings
 
 Positive = Annotated[Seconds, Field(gt=0)]
@@ -55,8 +55,10 @@ class HealthSettings(Settings):
         degraded_ms: average latency from which a result is weak, milliseconds.
         unhealthy_ms: average latency of checks from which a result is bad, milliseconds.
         error_rate: share of failures among recent calls above which a result is weak.
-        budget: generate checks an hour, of all deployments together; beyond it a check is a ping. 120 is what one
-            deployment needs at the default interval; at about 30 tokens each that is less than 4,000 tokens an hour.
+        budget_usd: US dollars a day for generate checks, of all deployments together; beyond it a check is a ping. A
+            model for 2.5 and 10 dollars per million tokens, asked every 30 s, costs 0.2 a day. A model whose price is
+            unknown is counted at 5 and 25 dollars; write the price under `facts`, 0 for a server of your own.
+        budget: generate checks an hour, of all deployments together, besides; absent for as many as the money allows.
         prompt: what a generate check asks.
         expect: the word that its answer must hold, in capitals or not; empty accepts any answer.
     """
@@ -69,7 +71,8 @@ class HealthSettings(Settings):
     degraded_ms: Milliseconds = 3000.0
     unhealthy_ms: Milliseconds = 5000.0
     error_rate: Annotated[float, Field(ge=0, le=1)] = 0.1
-    budget: Annotated[int, Field(ge=1)] = 120
+    budget_usd: Annotated[float, Field(gt=0)] = 0.5
+    budget: Annotated[int, Field(ge=1)] | None = None
     prompt: Annotated[str, Field(min_length=1)] = "Reply with the single word OK."
     expect: str = "OK"
 
@@ -87,12 +90,16 @@ class Check(msgspec.Struct, frozen=True):
         at: when it ended.
         seconds: how long it took, connection included.
         failure: what went wrong, None for success.
+        cost: US dollars that it is counted with.
+        assumed: its price is unknown, and the one it is counted with is a guess.
     """
 
     kind: Evidence
     at: Monotonic
     seconds: float
     failure: Failure | None = None
+    cost: float = 0.0
+    assumed: bool = False
 
 
 _VERDICTS = {
@@ -119,30 +126,3 @@ def verdict(check: Check, settings: HealthSettings) -> HealthState:
     """What one check says by itself, for a report while the state is unknown."""
     grade, _ = grade_of(check, check.seconds, settings)
     return HealthState.UNKNOWN if grade is None else _VERDICTS[grade]
-
-
-class Allowance:
-    """So many generate checks in any hour, evenly spread.
-
-    Theory: the generic cell rate algorithm (ITU-T I.371). A check is due every `spacing` and may come half of that too
-    early, so that looks which do not keep step are not refused; with spacing = 3600 / (hourly - 1/2) no hour sees more
-    than `hourly`.
-
-    Args:
-        hourly: at least 1.
-    """
-
-    __slots__ = ("_due", "_spacing", "hourly")
-
-    def __init__(self, hourly: int) -> None:
-        self.hourly = hourly
-        self._spacing = 3600.0 / (hourly - 0.5)
-        self._due = Monotonic(-NEVER)
-
-    def ready(self, now: Monotonic) -> bool:
-        """May one be made now?"""
-        return now >= self._due - self._spacing / 2
-
-    def spend(self, now: Monotonic) -> None:
-        """One is made; also one that was ordered and did not ask."""
-        self._due = Monotonic(max(self._due, now) + self._spacing)

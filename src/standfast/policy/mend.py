@@ -10,6 +10,8 @@
 Rules:
 
 * Whether the client's side allows a repetition (text only, not inside a tool call ...) is the driver's word.
+* Only a model that is known to continue an answer (`canon.facts`) is asked to. Others would begin anew or refuse, and
+  the one must not be spliced, the other costs an attempt.
 * Only what was the upstream's fault is mended; not the client's leave, its deadline, or a policy's refusal.
 * The break may have been billed and counts as one ambiguous failure, so `max_ambiguous: 1` allows this one repetition
   and no other after it, and 0 allows none. It is an attempt like any other, and never goes without the retry budget.
@@ -75,7 +77,7 @@ class Mending:
         effort.wishes.look(now)
         for purpose in self._purposes:
             for target, tried in self._candidates():
-                if (purpose, target) in self._unable:
+                if (purpose, target) in self._unable or (purpose is Purpose.RESUME and not _continues(target)):
                     continue
                 run = effort.admit(target, now, purpose, charged=True, tried=tried)
                 if run is not None or effort.broke:
@@ -98,3 +100,7 @@ class Mending:
             if meaning.same_target is SameTarget.QUICK:
                 yield broken, none
         yield from ((target, none) for target in others)
+
+
+def _continues(target: Target) -> bool:
+    return target.facts is not None and target.facts.continuation

@@ -86,6 +86,8 @@ class Running(msgspec.Struct, eq=False):
         permit = run.permit
         if run.charged:
             self._release(run)
+        if usage is not None and not usage.prompt and not usage.completion:
+            usage = None  # no tokens at all is no report: the estimate stands
         if usage is None:
             changes = self._fleet.settle(permit, outcome, now, self._rng, failure=failure)
         else:
@@ -104,7 +106,17 @@ class Running(msgspec.Struct, eq=False):
         if first is not None:
             first = Monotonic(first - since)
         self.attempts.append(
-            Attempt(run.target.name, permit.key, outcome, failure, run.started - since, first, now - since, usage)
+            Attempt(
+                run.target.name,
+                permit.key,
+                outcome,
+                failure,
+                run.started - since,
+                first,
+                now - since,
+                usage,
+                run.purpose,
+            )
         )
 
     def _release(self, run: Run) -> None:

@@ -6,6 +6,7 @@ from types import MappingProxyType
 from standfast.canon.deployment import Operation
 from standfast.canon.failure import Failure, FailureKind
 from standfast.canon.instants import Wall
+from standfast.canon.prefill import Prefill
 from standfast.canon.rates import Rate
 from standfast.providers._openai_errors import CODES, IN_BAND, OVERFLOW
 from standfast.providers._rates import OPENAI_SHAPED, read_rates
@@ -30,6 +31,7 @@ class OpenAIShaped:
         operations: what it offers.
         codes: code words beside OpenAI's own.
         phrases: wordings beside OpenAI's own.
+        prefill: how it is told to go on with an answer that was begun; OpenAI itself cannot be told.
     """
 
     def __init__(
@@ -41,10 +43,12 @@ class OpenAIShaped:
         operations: Sequence[Operation] = (Operation.CHAT, Operation.EMBEDDINGS),
         codes: Mapping[str, FailureKind] | None = None,
         phrases: Sequence[Phrase] = (),
+        prefill: Prefill | None = None,
     ) -> None:
         self.name = name
         self.base_url = base_url
         self.key_variable = key_variable
+        self.prefill = prefill
         self.limit_headers = frozenset(OPENAI_SHAPED)
         self.formats: Mapping[Operation, str] = MappingProxyType({each: _FORMATS[each] for each in operations})
         self._rules = Rules({**CODES, **(codes or {})}, IN_BAND, (OVERFLOW, *phrases))

@@ -10,6 +10,7 @@ from types import MappingProxyType
 from standfast.canon.deployment import Operation
 from standfast.canon.failure import Failure, FailureKind
 from standfast.canon.instants import Wall
+from standfast.canon.prefill import PLAIN, Prefill
 from standfast.canon.rates import Rate
 from standfast.providers._openai_shape import NO_KEY
 from standfast.providers._rates import ANTHROPIC, read_rates
@@ -57,6 +58,7 @@ class Anthropic:
     key_variable = "ANTHROPIC_API_KEY"
     formats: Mapping[Operation, str] = MappingProxyType({Operation.CHAT: "anthropic_messages"})
     limit_headers = frozenset(ANTHROPIC)
+    prefill: Prefill | None = PLAIN
 
     def path(self, operation: Operation, model: str, *, stream: bool) -> str:  # noqa: ARG002 - the body names both
         """Path below the base URL, which has no version.

@@ -6,18 +6,23 @@ where a deployment is and which keys it has is configuration (`ProviderSettings`
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Protocol
+from types import MappingProxyType
+from typing import Annotated, Literal, Protocol
 
 from pydantic import Field, SecretStr
 
 from standfast.canon.deployment import Operation
 from standfast.canon.failure import Failure
 from standfast.canon.instants import Wall
+from standfast.canon.prefill import FINAL_MESSAGE, PLAIN, PREFIX, Prefill
 from standfast.canon.rates import Rate
 from standfast.canon.settings import Settings
 
 CLASSIFIED_BODY_BYTES = 64 * 1024
 """How much of an error body is read for classification."""
+
+PREFILLS: Mapping[str, Prefill] = MappingProxyType({"plain": PLAIN, "prefix": PREFIX, "final_message": FINAL_MESSAGE})
+"""The words of `ProviderSettings.prefill`."""
 
 
 class KeyLimits(Settings):
@@ -45,6 +50,10 @@ class ProviderSettings(Settings):
         headers: fixed headers for every request, for instance `OpenAI-Organization`.
         region: free text; deployments of one region may fail together.
         ca_file: PEM bundle to trust instead of the system's.
+        prefill: how a server of OpenAI's dialect is told to go on with an answer that was begun (`on_break: resume`):
+            `plain` by the answer as the last message (OpenRouter, llama.cpp), `prefix` by a mark on it (Mistral),
+            `final_message` by `continue_final_message` (vLLM, SGLang). Absent: as its type is known to want it, and
+            `openai_like` servers are not asked to.
     """
 
     type: str = ""
@@ -54,6 +63,7 @@ class ProviderSettings(Settings):
     headers: Mapping[str, str] = {}
     region: str = ""
     ca_file: str = ""
+    prefill: Literal["plain", "prefix", "final_message"] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +97,7 @@ class Provider(Protocol):
         formats: which wire format each operation speaks; an operation that is missing is not offered.
         limit_headers: lower-case names of the headers that tell rate limits; empty if there are none, and then nobody
             needs to look.
+        prefill: how it is told to go on with an answer that was begun; None if it is not known to.
     """
 
     name: str
@@ -94,6 +105,7 @@ class Provider(Protocol):
     key_variable: str
     formats: Mapping[Operation, str]
     limit_headers: frozenset[bytes]
+    prefill: Prefill | None
 
     def path(self, operation: Operation, model: str, *, stream: bool) -> str:
         """Path and query to append to the base URL."""

@@ -13,6 +13,7 @@ from urllib.parse import quote
 from standfast.canon.deployment import Operation
 from standfast.canon.failure import Failure, FailureKind
 from standfast.canon.instants import Wall
+from standfast.canon.prefill import PLAIN, Prefill
 from standfast.canon.rates import Rate
 from standfast.providers._hints import go_duration
 from standfast.providers._openai_shape import NO_KEY
@@ -74,6 +75,7 @@ class Gemini:
     key_variable = "GEMINI_API_KEY"
     formats: Mapping[Operation, str] = MappingProxyType({Operation.CHAT: "gemini"})
     limit_headers: frozenset[bytes] = frozenset()  # it tells its limits in the bodies of errors only
+    prefill: Prefill | None = PLAIN
 
     def path(self, operation: Operation, model: str, *, stream: bool) -> str:
         """Path and query below the base URL; the model is one quoted segment, whatever it contains.

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING
 
 from standfast.canon.attempt import Outcome
 from standfast.canon.deployment import Deployment
+from standfast.canon.facts import Facts, Price
 from standfast.canon.failure import Blame, Failure
 from standfast.canon.instants import Monotonic
 from standfast.policy.fleet import Denied, Permit
 from standfast.policy.health import Health
-from standfast.policy.health_check import Allowance, Check, Evidence, HealthSettings
+from standfast.policy.health_budget import Allowance, Purse, check_cost
+from standfast.policy.health_check import Check, Evidence, HealthSettings
 from standfast.policy.timeouts import Deadlines
 from standfast.sim.call import Call
 from standfast.sim.crowd import Request
@@ -46,14 +48,15 @@ class Checkup:
     Args:
         stage: where it plays.
         rng: its own source of chance, so that watching changes no decision about requests.
-        hourly: generate checks in an hour.
+        budget: what generate checks may cost, and how many there may be.
         end: the instant after which nobody looks any more.
     """
 
-    def __init__(self, stage: "Stage", rng: random.Random, hourly: int, end: float) -> None:
+    def __init__(self, stage: "Stage", rng: random.Random, budget: HealthSettings, end: float) -> None:
         self._stage = stage
         self._rng = rng
-        self._allowance = Allowance(hourly)
+        self._purse = Purse(budget.budget_usd)
+        self._allowance = None if budget.budget is None else Allowance(budget.budget)
         self._end = end
 
     def start(self, now: Monotonic) -> None:
@@ -104,15 +107,24 @@ class Checkup:
 
     def _generate(self, each: _Round, deployment: Deployment, now: Monotonic) -> bool:
         """A tiny completion; False without leave or budget."""
-        if not self._allowance.ready(now):
+        dollars = self._cost(deployment)
+        if not self._purse.ready(dollars, now) or not (self._allowance is None or self._allowance.ready(now)):
             return False
         permit = self._stage.fleet.admit(deployment, PROMPT + ANSWER, now, soft=True)
         if isinstance(permit, Denied):
             return False
-        self._allowance.spend(now)
+        self._purse.spend(dollars, now)
+        if self._allowance is not None:
+            self._allowance.spend(now)
         each.busy = True
         _Question(self, self._stage, each, permit).ask(now)
         return True
+
+    def _cost(self, deployment: Deployment) -> float:
+        """US dollars of a check, at the scenario's price."""
+        price = self._stage.cast.upstreams[deployment].price
+        facts = None if price is None else Facts(prices=(Price(price.input, price.output),))
+        return check_cost(facts, PROMPT, ANSWER)[0]
 
     def learn(self, deployments: Sequence[Deployment], check: Check, now: Monotonic) -> None:
         """Tell the health of these targets what a check found."""

@@ -88,7 +88,7 @@ class Stage:
         self.deadline = scenario.workload.deadline
         self.stations = {deployment: self._station(deployment) for deployment in self.cast.upstreams}
         end = START + scenario.duration
-        self._checkup = Checkup(self, self._chance("checks"), config.defaults.health.budget, end)
+        self._checkup = Checkup(self, self._chance("checks"), config.defaults.health, end)
         self.expected = expected(scenario.workload, scenario.duration)
         self._arrived = 0
         self._freed: deque[Deployment] = deque()
