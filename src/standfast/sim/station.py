@@ -33,6 +33,7 @@ USUAL: Mapping[FailureKind, Spread] = MappingProxyType(
 refusals after a round trip."""
 
 _SUFFICES = 1e-9
+_OK = 200
 
 
 class Bucket:
@@ -180,7 +181,8 @@ class Station:
             call.fails(now + call.deadlines.connect, failure)  # a timer of the wire, not the watch
             return
         hint = error.retry_after.sampler(self._rng)() if error.retry_after is not None else None
-        failure = Failure(kind, "rehearsed", retry_after=hint, sent=kind is not _K.CONNECT_FAILED)
+        status = _OK if error.in_band else 0
+        failure = Failure(kind, "rehearsed", status, hint, sent=kind is not _K.CONNECT_FAILED)
         call.fails(now + self._after(error), failure)
 
     def _after(self, error: Error) -> float:
