@@ -34,13 +34,14 @@ ROOMS: dict[str, str] = {
     "stores": "canon errors clock ledger",
     "lab": "canon.settings",
     "sim": "canon errors clock plugins policy strategies ledger config",
+    "drill": "canon errors policy config sim lab",
     "config": "canon errors plugins redact policy strategies providers http1.settings stores.base",
     "engine": "canon errors clock plugins redact framing policy ledger strategies formats providers config http1 hooks "
     "stores",
     "server": "front canon errors clock plugins redact formats config http1 hooks engine",
     "console": "front canon errors clock plugins redact formats config http1 hooks engine",
     "cli": "front canon errors clock plugins redact framing policy ledger strategies formats providers config http1 "
-    "hooks stores engine server console sim lab",
+    "hooks stores engine server console sim lab drill",
     "front": "canon errors clock circuit engine",
 }
 

@@ -20,6 +20,7 @@ The house, from the bottom up (dependencies point down only; `tests/test_archite
     stores       one file = one place to keep things
     sim          THE REHEARSAL: the same policy in virtual time
     lab          fault-injecting stand-in providers
+    drill        THE DRILL: a scenario performed for real, beside its rehearsal
     cli          the command line
 """
 

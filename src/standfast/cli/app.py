@@ -64,6 +64,12 @@ COMMANDS = (
         "Rehearse a configuration in virtual time (1 if a requirement is not met).",
         "standfast simulate standfast.yaml primary-dead-30m --require 'availability>=99.95'",
     ),
+    Command(
+        "drill",
+        "standfast.cli.drill:drill",
+        "Perform a scenario for real, beside its rehearsal (1 with --agree if they differ).",
+        "standfast drill standfast.yaml primary-dead-30m --minutes 2 --agree",
+    ),
 )
 
 CONFIG_COMMANDS = (

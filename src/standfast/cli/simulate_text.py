@@ -51,7 +51,7 @@ def _figures(reports: Sequence[Report]) -> Table:
         values = [report.figures.get(name) for report in reports]
         if all(value is None for value in values):
             continue
-        cells = [_number(value) for value in values]
+        cells = [number(value) for value in values]
         table.add_row(name, *cells, _difference(values) if len(reports) == 2 else meaning)  # noqa: PLR2004 - as above
     return table
 
@@ -60,7 +60,7 @@ def _difference(values: Sequence[float | None]) -> str:
     first, second = values[:2]
     if first is None or second is None:
         return ""
-    return "=" if first == second else f"{'+' if second > first else '-'}{_number(abs(second - first))}"
+    return "=" if first == second else f"{'+' if second > first else '-'}{number(abs(second - first))}"
 
 
 def _swept(reports: Sequence[Report]) -> Table:
@@ -69,7 +69,7 @@ def _swept(reports: Sequence[Report]) -> Table:
     for heading in SHORT.values():
         table.add_column(heading, justify="right", no_wrap=True)
     for report in reports:
-        table.add_row(Text(report.label.replace(", ", "\n")), *(_number(report.figures.get(name)) for name in SHORT))
+        table.add_row(Text(report.label.replace(", ", "\n")), *(number(report.figures.get(name)) for name in SHORT))
     return table
 
 
@@ -95,11 +95,11 @@ def _lines(report: Report) -> list[str]:
 
 
 def _cell(value: object) -> str:
-    return value if isinstance(value, str) else _number(value if isinstance(value, int | float) else None)
+    return value if isinstance(value, str) else number(value if isinstance(value, int | float) else None)
 
 
-def _number(value: float | None) -> str:
-    """At most three decimals; what is close to a hundred keeps six, because there every nine counts."""
+def number(value: float | None) -> str:
+    """A figure with three decimals at most; what is close to a hundred keeps six, because there every nine counts."""
     if value is None:
         return "-"
     decimals = 6 if 99.0 <= value < 100.0 else 3  # noqa: PLR2004 - nines

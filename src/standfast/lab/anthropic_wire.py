@@ -55,7 +55,7 @@ def body(ask: Ask, reply: Reply, *, usage: bool, dialect: str) -> Body:
     content: list[Json] = [{"type": "text", "text": reply.text, "citations": None}]
     message = _message(ask, reply, content, _reason(reply))
     if usage:
-        message["usage"] = _usage(ask, len(reply.pieces))
+        message["usage"] = _usage(ask, reply.billed)
     return Body(200, "application/json", encode(message))
 
 
@@ -129,7 +129,7 @@ def _usage(ask: Ask, output: int) -> dict[str, Json]:
 def _finish(reply: Reply, reason: str, *, usage: bool) -> bytes:
     fields: dict[str, Json] = {"delta": {"stop_reason": reason, "stop_sequence": None}}
     if usage:
-        fields["usage"] = {"output_tokens": len(reply.pieces)}
+        fields["usage"] = {"output_tokens": reply.billed}
     return _event("message_delta", fields)
 
 

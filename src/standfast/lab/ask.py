@@ -68,11 +68,17 @@ class Ask(NamedTuple):
 
 
 class Reply(NamedTuple):
-    """What the model says: one piece for each token, and whether `max_tokens` cut it."""
+    """What the model says: one piece for each token (or for `tokens` of them together), and whether it was cut."""
 
     id: str
     pieces: tuple[str, ...]
     cut: bool
+    tokens: int = 0
+
+    @property
+    def billed(self) -> int:
+        """Tokens of the whole answer."""
+        return self.tokens or len(self.pieces)
 
     @property
     def text(self) -> str:

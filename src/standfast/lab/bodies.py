@@ -51,6 +51,12 @@ def canned(name: str, wire: str, *, status: int | None = None, message: str = ""
     return Body(shown, content_type, encode(_error(name, wire, shown, (*row[:3], message or row[3]))))
 
 
+def in_band(name: str, wire: str) -> bytes:
+    """The same error as an event of a stream whose status said that all is well."""
+    named = b"event: error\n" if wire == "anthropic" else b""
+    return named + b"data: " + canned(name, wire).data + b"\n\n"
+
+
 def _error(name: str, wire: str, status: int, row: "_Row") -> dict[str, Json]:
     _, kind, code, message = row
     if wire == "openai":

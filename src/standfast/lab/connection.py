@@ -13,6 +13,7 @@ import httptools
 from standfast.lab.ask import Body, Request
 from standfast.lab.faults import NONE
 from standfast.lab.journal import Entry, Journal
+from standfast.lab.performing import Performance
 from standfast.lab.provider import Provider
 from standfast.lab.script import Act, Step, play
 
@@ -53,6 +54,7 @@ class Connection(asyncio.Protocol):
         self._step: Step | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._entry: Entry | None = None
+        self._performance: Performance | None = None
         self._input_tokens = 0
         self._keep_alive = True
         self._paused = False
@@ -177,7 +179,15 @@ class Connection(asyncio.Protocol):
             self._entry = entry
             answer = provider.answer(request, entry)
             self._steps, self._input_tokens = answer.steps, answer.input_tokens
+            if answer.performance is not None:
+                self._performance = performance = answer.performance
+                self._keep_alive = self._keep_alive and not performance.closes
+                self._steps = performance.steps(self._wake)
         self._advance()
+
+    def _wake(self) -> None:
+        """What was waited for is known."""
+        self._loop.call_soon(self._advance)
 
     def _advance(self) -> None:
         """Play until a step has to wait, the peer has to read, or the answer ends."""
@@ -192,7 +202,7 @@ class Connection(asyncio.Protocol):
                     self._timer = self._loop.call_later(step.delay, self._advance)
                     return
             self._perform(step)
-            if step.act is Act.HANG:
+            if step.act in (Act.HANG, Act.WAIT):
                 return
             if step.act is not Act.GO_ON:
                 self._end(step.act)
@@ -233,6 +243,9 @@ class Connection(asyncio.Protocol):
             self._next()
 
     def _settle(self, outcome: str) -> None:
+        performance, self._performance = self._performance, None
+        if performance is not None:
+            performance.over()
         entry, self._entry = self._entry, None
         if entry is None:
             return

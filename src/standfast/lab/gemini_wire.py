@@ -50,14 +50,14 @@ def read(request: Request) -> Ask:
 def body(ask: Ask, reply: Reply, *, usage: bool, dialect: str) -> Body:
     """The whole answer."""
     del dialect  # only the OpenAI wire has any
-    answer = _answer(ask, reply, reply.text, _reason(reply), len(reply.pieces), usage=usage)
+    answer = _answer(ask, reply, reply.text, _reason(reply), reply.billed, usage=usage)
     return Body(200, "application/json; charset=UTF-8", encode(answer))
 
 
 def stream(ask: Ask, reply: Reply, *, usage: bool, dialect: str) -> Stream:
     """The events: CRLF, no names, running usage, no terminator; the last piece rides on the finish."""
     del dialect
-    last = len(reply.pieces)
+    last = reply.billed
     pieces = enumerate(reply.pieces[:-1], 1)
     rest = reply.pieces[-1] if reply.pieces else ""
     fault = error(503, "UNAVAILABLE", "The model is overloaded. Please try again later.")

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 BACKLOG = 4096
 BATCH = 128
+FILLERS = 4
 
 
 class Listener:
@@ -21,6 +22,7 @@ class Listener:
         self._socket: socket.socket | None = None
         self._tasks: set[asyncio.Task[object]] = set()
         self._listening = False
+        self._fillers: list[socket.socket] = []
         self._address = ("127.0.0.1", 0)
 
     def bind(self, host: str, port: int) -> int:
@@ -43,6 +45,8 @@ class Listener:
 
     def open(self) -> None:
         """Listen."""
+        while self._fillers:
+            self._fillers.pop().close()
         if self._socket is not None and not self._listening:
             self._socket.listen(BACKLOG)
             self._loop.add_reader(self._socket.fileno(), self._accept)
@@ -50,12 +54,31 @@ class Listener:
 
     def refuse(self) -> None:
         """Stop listening; connects are refused from now on."""
-        if self._listening:
+        if self._listening or self._fillers:
             self.close()
             self.bind(*self._address)
 
+    def deafen(self) -> None:
+        """Neither accept nor refuse from now on: the queue of the port is full, and the system drops handshakes.
+
+        With a backlog of 0 Linux queues one connection; those that fill it are our own.
+        """
+        if self._socket is None or self._fillers:
+            return
+        if self._listening:
+            self._loop.remove_reader(self._socket.fileno())
+            self._listening = False
+        self._socket.listen(0)
+        for _ in range(FILLERS):
+            filler = socket.socket(self._socket.family, socket.SOCK_STREAM)
+            filler.setblocking(False)
+            filler.connect_ex(self._address)
+            self._fillers.append(filler)
+
     def close(self) -> None:
         """Give the port up."""
+        while self._fillers:
+            self._fillers.pop().close()
         if self._socket is not None:
             if self._listening:
                 self._loop.remove_reader(self._socket.fileno())

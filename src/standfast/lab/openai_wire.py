@@ -173,7 +173,7 @@ def _event(value: dict[str, Json]) -> bytes:
 
 
 def _usage(ask: Ask, reply: Reply, dialect: str) -> dict[str, Json]:
-    completion = len(reply.pieces) * ask.choices
+    completion = reply.billed * ask.choices
     usage: dict[str, Json] = {
         "prompt_tokens": ask.prompt_tokens,
         "completion_tokens": completion,

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from email.utils import formatdate
+from itertools import chain
 from random import Random
 from typing import NamedTuple
 
@@ -12,7 +13,8 @@ from standfast.lab.ask import Ask, Body, Refusal, Reply, Request, Stream, Wire, 
 from standfast.lab.faults import NONE, Fault, parse_fault, read_fault
 from standfast.lab.journal import Counters, Entry, fingerprint
 from standfast.lab.limits import Limits
-from standfast.lab.script import Step, play
+from standfast.lab.performing import Director, Door, Performance
+from standfast.lab.script import Act, Step, play
 from standfast.lab.settings import ProviderSettings
 
 WIRES: Mapping[str, Wire] = {"openai": openai_wire, "anthropic": anthropic_wire, "gemini": gemini_wire}
@@ -20,6 +22,7 @@ FAULT_HEADER = "x-lab-fault"
 ROUTES = {
     ("POST", "/v1/chat/completions"): "openai",
     ("POST", "/beta/chat/completions"): "openai",  # DeepSeek's
+    ("POST", "/chat/completions"): "openai",
     ("POST", "/v1/embeddings"): "openai",
     ("POST", "/v1/messages"): "anthropic",
 }
@@ -53,15 +56,21 @@ class Armed:
 
 
 class Answer(NamedTuple):
-    """What to play for a request."""
+    """What to play for a request; `performance` if a director decides."""
 
     steps: Iterator[Step]
     status: int
     input_tokens: int
+    performance: Performance | None = None
 
 
 class Provider:
-    """A stand-in provider; obtained from `Lab`, which gives it its port."""
+    """A stand-in provider; obtained from `Lab`, which gives it its port.
+
+    Attributes:
+        director: decides what befalls requests; None for the armed faults.
+        door: what becomes of whoever wants to connect; moved with `move_door`.
+    """
 
     def __init__(self, name: str, settings: ProviderSettings, now: Callable[[], float], rng: Random) -> None:
         self.name = name
@@ -70,6 +79,8 @@ class Provider:
         self.url = ""
         self.port = settings.port
         self.on_change: Callable[[], None] | None = None
+        self.director: Director | None = None
+        self.door = Door.OPEN
         self._now = now
         self._rng = rng
         self._armed: list[Armed] = []
@@ -97,8 +108,14 @@ class Provider:
 
     @property
     def refusing(self) -> bool:
-        """A `refuse` is in force: the port is closed."""
-        return any(armed.fault.refuse for armed in self._armed)
+        """The port is closed: by its door, or because a `refuse` is in force."""
+        return self.door is not Door.OPEN or any(armed.fault.refuse for armed in self._armed)
+
+    def move_door(self, door: Door) -> None:
+        """Let connects in, refuse them or let them wait for ever."""
+        if door is not self.door:
+            self.door = door
+            self._changed()
 
     def answer(self, request: Request, entry: Entry) -> Answer:
         """What to play for `request`; fills in what the entry can know already."""
@@ -113,6 +130,8 @@ class Provider:
             result: Body | Stream = self._refused(refusal, wire)
         else:
             entry.model, entry.stream = ask.model, ask.stream
+            if self.director is not None:
+                return self._directed(self.director, ask, key, entry)
             generate = ask.prompt_tokens > 0
             try:
                 known = self._fault(request, ask.model, key, generate=generate, suffix=ask.fault) or NONE
@@ -130,6 +149,15 @@ class Provider:
         pace = self._paced(known, result, tokens) if tokens else known
         entry.status = 0 if known.hang or known.reset or known.garbage else 307 if known.redirect else status
         return Answer(play(result, headers, pace, tokens), status, ask.prompt_tokens)
+
+    def _directed(self, director: Director, ask: Ask, key: str, entry: Entry) -> Answer:
+        entry.status = 200
+        if ask.prompt_tokens:
+            performance = director.perform(ask, key, entry)
+            return Answer(iter(()), 200, ask.prompt_tokens, performance)
+        listed = Body(200, "application/json", WIRES[ask.wire].models(self.settings.models))
+        late = Step(director.ping(), b"", Act.GO_ON)
+        return Answer(chain((late,), play(listed, {}, NONE, 0)), 200, 0)
 
     def _wire_of(self, request: Request) -> str:
         """The wire whose API is called; the port's own for an unknown path."""

@@ -35,6 +35,7 @@ class Act(Enum):
     CLOSE = "close"
     RESET = "reset"
     HANG = "hang"  # nothing more, with the connection open
+    WAIT = "wait"  # more comes when the connection is woken
 
 
 class Step(NamedTuple):

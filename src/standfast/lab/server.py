@@ -11,6 +11,7 @@ from standfast.lab.connection import Connection, Deps
 from standfast.lab.control import EVERYONE, Control
 from standfast.lab.journal import Journal
 from standfast.lab.listener import Listener
+from standfast.lab.performing import Door
 from standfast.lab.provider import Provider
 from standfast.lab.settings import LabSettings
 
@@ -158,11 +159,16 @@ class Lab:
 
 
 def _listen_or_refuse(provider: Provider, listener: Listener, live: set[Connection]) -> None:
-    """Make the port follow the faults: a refusing provider drops its idle connections too."""
+    """Make the port follow the faults and the door: a refusing provider drops its idle connections too."""
     if not provider.refusing:
         listener.open()
         return
-    listener.refuse()
+    if provider.door is Door.DEAF:
+        listener.deafen()
+    else:
+        listener.refuse()
+    if provider.door is Door.AJAR:
+        return
     for connection in tuple(live):
         if not connection.busy:
             connection.drop()

@@ -70,6 +70,7 @@ class Call:
         "_end",
         "_failure",
         "_listener",
+        "_silent_at",
         "completion",
         "deadlines",
         "error",
@@ -101,6 +102,7 @@ class Call:
         self.pace = 0.0
         self.first_at = math.inf
         self._end = math.inf
+        self._silent_at = math.inf
         self._failure: Failure | None = None
 
     # what the station tells
@@ -110,10 +112,14 @@ class Call:
         self._failure = failure
         self._arrange(at)
 
-    def answers(self, first_at: float, end: float, failure: Failure | None) -> None:
-        """Content comes at `first_at` (infinite for a whole reply), the end at `end`: well, or with a failure."""
+    def answers(self, first_at: float, end: float, failure: Failure | None, silent_at: float = math.inf) -> None:
+        """Content comes at `first_at` (infinite for a whole reply), the end at `end`: well, or with a failure.
+
+        After `silent_at` no more content comes: the watch finds that when the policy's gap has passed.
+        """
         self.first_at = first_at
         self._failure = failure
+        self._silent_at = silent_at
         self._arrange(end)
 
     def waits(self) -> None:
@@ -138,12 +144,13 @@ class Call:
     def _arrange(self, end: float) -> None:
         self._end = end
         limit = self.deadlines.first_content
-        if self.first_at <= limit and self.first_at <= end:
-            self.station.world.at(self.first_at, self._first)
-        elif end <= limit:
-            self.station.world.at(end, self._ends)
+        at = min(self.first_at, end)
+        if at > limit and at >= (found := noticed(limit)):  # what comes before the watch looks is in time
+            self.station.world.at(found, self._late)
+        elif self.first_at <= end:
+            self.station.world.at(at, self._first)
         else:
-            self.station.world.at(noticed(limit), self._late)
+            self.station.world.at(at, self._ends)
 
     def _first(self, now: Monotonic) -> None:
         if self.phase != WAITING:
@@ -151,14 +158,21 @@ class Call:
         self.phase = FLOWING
         gap = self.deadlines.gap
         if self.pace > gap and self._end - now > gap:
-            self._failure, self._end = SILENT, noticed(now + gap)
-        limit = self.deadlines.end
-        if self._end <= limit:
-            self.station.world.at(self._end, self._ends)
-        else:
-            self.station.world.at(noticed(limit), self._too_long)
+            self._silent_at = now
+        if self._silent_at < math.inf:
+            last = now + self.pace * (self.produced(self._silent_at) - 1)
+            given_up = noticed(noticed(last) + gap)  # content leaves a mark, which the watch dates
+            if given_up < self._end:
+                self._failure, self._end = SILENT, given_up
         if self._listener is not None:
             self._listener.first_content(self, now)
+        if self.phase != FLOWING:
+            return
+        limit = self.deadlines.end  # announced last: of what comes at one instant, the answer's end is the last thing
+        if self._end > limit and self._end >= (found := noticed(limit)):
+            self.station.world.at(found, self._too_long)
+        else:
+            self.station.world.at(self._end, self._ends)
 
     def _ends(self, now: Monotonic) -> None:
         if self.phase == OVER:
@@ -195,9 +209,13 @@ class Call:
             self.held = False
             self.station.leave(now)
 
+    def speaks(self, now: float) -> bool:
+        """It has not fallen silent."""
+        return now <= self._silent_at
+
     def produced(self, now: float) -> int:
         """Tokens that have come by now."""
         if self.first_at > now:
             return 0
-        whole = self.completion
+        whole, now = self.completion, min(now, self._silent_at)
         return whole if self.pace <= 0 else min(whole, 1 + int((now - self.first_at) / self.pace))

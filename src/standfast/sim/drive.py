@@ -131,6 +131,7 @@ class Drive:
         if not request.stream:
             self._perform(exchange.first_content(send.permit, now), now)
         self._perform(exchange.completed(send.permit, Usage(call.prompt, call.completion), now), now)
+        self._makes_room(send, now)
 
     def failed(self, call: Call, failure: Failure, now: Monotonic) -> None:
         """There is no (whole) answer from it."""
@@ -142,6 +143,7 @@ class Drive:
         stream = self.request.stream
         steps = self.exchange.failed(send.permit, failure, now, replayable=stream, resumable=stream)
         self._perform(steps, now)
+        self._makes_room(send, now)
 
     # what the line tells
 
@@ -206,7 +208,14 @@ class Drive:
             if send.permit is abandon.permit:
                 del self._calls[call]
                 call.stop(now)
+                self._makes_room(send, now)
                 return
+
+    def _makes_room(self, send: Send, now: Monotonic) -> None:
+        """An attempt is over: whoever waits for its place may try."""
+        stage = self._stage
+        if stage.fleet.line:
+            stage.freed(send.target.deployment, now)
 
     # a replay
 
@@ -219,11 +228,11 @@ class Drive:
         stage.world.at(now + min(alike, shown) * call.pace, partial(tell, call))
 
     def _catches_up(self, call: Call, now: Monotonic) -> None:
-        if call in self._calls:
+        if call in self._calls and call.speaks(now):
             self._perform(self.exchange.caught_up(self._calls[call].permit, now), now)
 
     def _differs(self, call: Call, now: Monotonic) -> None:
-        if call in self._calls:
+        if call in self._calls and call.speaks(now):
             self._perform(self.exchange.diverged(self._calls[call].permit, now), now)
 
     # the end

@@ -22,6 +22,7 @@ MEANINGS: Mapping[str, str] = {
     "declined": "requests refused for what they asked (a filtered prompt, for instance); left out of availability",
     "answered": "requests with a whole answer",
     "availability": "answered, percent of the requests that were not declined",
+    "availability_unbroken": "the same, of the requests whose answer did not break off after content",
     "broken": "answers that broke off after content had been delivered",
     "unavailable": "requests refused without or after attempts, or given up by their caller",
     **{
@@ -37,6 +38,7 @@ MEANINGS: Mapping[str, str] = {
     "worst_refusal_ms": "the longest wait for an outcome that was no answer",
     "attempts": "upstream attempts",
     "attempts_per_request": "upstream attempts for one request of a caller",
+    "attempts_beyond_failures": "upstream attempts that did not fail, for one request: one, and what hedging adds",
     "tries_per_request": "how often callers asked for one answer",
     "failovers": "requests answered by another target than the first choice",
     "failover_share": "the same, percent of the answered requests",
@@ -150,12 +152,14 @@ def _figures(tally: Tally, scenario: Scenario) -> Figures:
     attempts = sum(each.attempts for each in targets)
     asked = tally.requests - tally.declined
     limited = sum(each.failures.get("rate_limited", 0) for each in targets)
+    failed = sum(sum(each.failures.values()) for each in targets)
     rows = tally.by_priority
     figures: Figures = {
         "requests": tally.requests,
         "declined": tally.declined,
         "answered": tally.answered,
         "availability": _percent(tally.answered, asked),
+        "availability_unbroken": _percent(tally.answered, asked - tally.broken),
         "broken": tally.broken,
         "unavailable": asked - tally.answered - tally.broken,
         **{f"success_priority_{level}": _percent(row[1], row[0]) for level, row in sorted(rows.items())},
@@ -164,6 +168,7 @@ def _figures(tally: Tally, scenario: Scenario) -> Figures:
         "worst_refusal_ms": round(tally.worst * 1e3, 3) if asked > tally.answered else None,
         "attempts": attempts,
         "attempts_per_request": round(attempts / tally.requests, 6) if tally.requests else None,
+        "attempts_beyond_failures": round((attempts - failed) / tally.requests, 6) if tally.requests else None,
         "tries_per_request": round(tally.tries / tally.requests, 6) if tally.requests else None,
         "failovers": tally.fallbacks,
         "failover_share": _percent(tally.fallbacks, tally.answered),

@@ -125,12 +125,15 @@ class Error(Settings):
         share: of the attempts.
         after: how long the upstream takes to say so; None for what is usual for the kind.
         retry_after: seconds that a rate limit or overload names; None for no hint.
+        in_band: said as the first event of a stream that began with status 200; to a whole reply in its place. The
+            policy sees the same failure; a drill performs it.
     """
 
     kind: FailureKind
     share: Share = 1.0
     after: Spread | None = None
     retry_after: Spread | None = None
+    in_band: bool = False
 
     @model_validator(mode="before")
     @classmethod

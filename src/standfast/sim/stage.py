@@ -125,7 +125,10 @@ class Stage:
             self._freed.popleft()
 
     def look_at_line(self, now: Monotonic) -> None:
-        """Call those who may try again, and those whose time is over."""
+        """Call those who may try again, and those whose time is over; the last thing that the watch does at a look."""
+        self.world.at(now, self._look_at_line)
+
+    def _look_at_line(self, now: Monotonic) -> None:
         for ticket in self.fleet.line.ripe(now):
             if isinstance(ticket.holder, Drive):
                 ticket.holder.called(now)

@@ -13,12 +13,12 @@ from types import MappingProxyType
 
 from standfast.canon.failure import Failure, FailureKind
 from standfast.canon.instants import Monotonic
-from standfast.sim.call import OVER, SILENT, Call
+from standfast.sim.call import OVER, Call
 from standfast.sim.settings import Error, RateLimits, Upstream
 from standfast.sim.spread import Sampler, Spread
 from standfast.sim.tally import TargetTally
 from standfast.sim.weather import Weather
-from standfast.sim.world import START, World, noticed
+from standfast.sim.world import START, World
 
 _K = FailureKind
 
@@ -33,6 +33,7 @@ USUAL: Mapping[FailureKind, Spread] = MappingProxyType(
 refusals after a round trip."""
 
 _SUFFICES = 1e-9
+_OK = 200
 
 
 class Bucket:
@@ -177,10 +178,11 @@ class Station:
         kind = error.kind
         if kind is _K.CONNECT_TIMEOUT:
             failure = Failure(kind, "no connection in time", sent=False)
-            call.fails(noticed(now + call.deadlines.connect), failure)
+            call.fails(now + call.deadlines.connect, failure)  # a timer of the wire, not the watch
             return
         hint = error.retry_after.sampler(self._rng)() if error.retry_after is not None else None
-        failure = Failure(kind, "rehearsed", retry_after=hint, sent=kind is not _K.CONNECT_FAILED)
+        status = _OK if error.in_band else 0
+        failure = Failure(kind, "rehearsed", status, hint, sent=kind is not _K.CONNECT_FAILED)
         call.fails(now + self._after(error), failure)
 
     def _after(self, error: Error) -> float:
@@ -256,16 +258,19 @@ class Station:
         else:
             end = now + (self._whole() * slow if self._whole is not None else 0.0)
         failure: Failure | None = None
+        silent_at = math.inf
         if call.error is not None:
-            first_at, end, failure = self._spoilt(call.error.kind, first_at, end, now, call.deadlines.gap)
+            first_at, end, failure = self._spoilt(call.error.kind, first_at, end, now)
+            if call.error.kind is _K.STALLED:
+                silent_at, end = end, math.inf
         if weather.cut_at < end and self._chance() < weather.cut_share:
             end, failure = weather.cut_at, _CUT
-        call.answers(first_at, end, failure)
+        call.answers(first_at, end, failure, silent_at)
 
     def _spoilt(
-        self, kind: FailureKind, first_at: float, end: float, now: float, gap: float
+        self, kind: FailureKind, first_at: float, end: float, now: float
     ) -> tuple[float, float, Failure | None]:
-        """The same work, ending badly: first content, end, failure."""
+        """The same work, ending badly: first content, end (of a stall: of the content), failure."""
         if kind is _K.FIRST_TOKEN_TIMEOUT:
             return math.inf, math.inf, None
         if kind in (_K.EMPTY_REPLY, _K.INVALID_REPLY):
@@ -276,7 +281,7 @@ class Station:
             return first_at, point, _CUT
         if first_at >= end:  # a whole reply that stays out
             return math.inf, math.inf, None
-        return first_at, noticed(point + gap), SILENT
+        return first_at, point, None
 
 
 _CUT = Failure(_K.BROKEN_STREAM, "rehearsed: cut off")

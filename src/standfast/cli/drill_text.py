@@ -1,0 +1,54 @@
+"""A drill's report as text: beside the rehearsal's."""
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from standfast.cli.simulate_text import WIDTH, number
+from standfast.drill.agreement import Verdict
+from standfast.drill.live import UNKNOWN, Drilled
+from standfast.sim.report import MEANINGS, Report
+
+
+def show(done: Drilled, verdicts: Sequence[Verdict]) -> None:
+    """Print both, what failed where, and how far they agree."""
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=WIDTH)
+    drill, rehearsal = done.report, done.rehearsal
+    console.print(Text(f"{drill.title}; seed {drill.seed}, {drill.duration:g} s", style="bold"))
+    table = Table("figure")
+    for heading in ("drill", "rehearsal", "difference"):
+        table.add_column(heading, justify="right")
+    for name in MEANINGS:
+        one, other = drill.figures.get(name), rehearsal.figures.get(name)
+        if name in UNKNOWN or (one is None and other is None):
+            continue
+        table.add_row(name, number(one), number(other), _difference(one, other))
+    console.print(table)
+    for label, report in (("drill", drill), ("rehearsal", rehearsal)):
+        console.print(Text(f"{label}: {_reasons(report)}"))
+    console.print(Text(f"false successes: {len(done.lies)} of {number(drill.figures['requests'])} answers looked at"))
+    for note in drill.notes:
+        console.print(Text(f"note: {note}"))
+    for verdict in verdicts:
+        console.print(Text(str(verdict)))
+
+
+def _difference(one: float | None, other: float | None) -> str:
+    if one is None or other is None:
+        return ""
+    return "=" if one == other else f"{'+' if one > other else '-'}{number(abs(one - other))}"
+
+
+def _reasons(report: Report) -> str:
+    reasons = ", ".join(f"{reason} {count}" for reason, count in report.reasons.items())
+    failures: dict[str, int] = {}
+    for row in report.targets:
+        found = row["failures"]
+        for kind, count in found.items() if isinstance(found, dict) else ():
+            failures[str(kind)] = failures.get(str(kind), 0) + int(count)
+    attempts = ", ".join(f"{kind} {count}" for kind, count in sorted(failures.items()))
+    return f"no answer: {reasons or 'none'}; failed attempts: {attempts or 'none'}"
