@@ -121,7 +121,7 @@ class _House:
         self.world: World = stage.world
         self.gateway = Gateway(config, clock=_Clock(self.world), rng=stage.rng, hooks=[self])
         watch = self.gateway.services.watch
-        watch.active = Ordered(self._place)  # type: ignore[assignment]
+        watch._near = Ordered(self._place)  # type: ignore[assignment]
         watch.lanes = Ordered()  # type: ignore[assignment]
         hosts = {
             urlsplit(deployment.base_url).hostname or "": station for deployment, station in stage.stations.items()
@@ -219,6 +219,10 @@ class _Out:
         """More."""
         del data
         self.content = True
+
+    def splice(self, flow: object) -> None:
+        """There is no short way here."""
+        del flow
 
     def end(self) -> None:
         """Complete."""
