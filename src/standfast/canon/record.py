@@ -58,7 +58,7 @@ class Change(msgspec.Struct, frozen=True):
     """A state that changed.
 
     Attributes:
-        subject: `breaker`, `health`, `cooldown`, `quarantine` or `retry_budget`.
+        subject: `breaker`, `health`, `cooldown`, `quarantine`, `limit` or `retry_budget`.
         name: `provider/model`, or `provider key 2` for keys.
         before, after: states, for instance `closed` and `open`.
         reason: why, in a few words, free of secrets.

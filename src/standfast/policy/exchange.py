@@ -75,7 +75,8 @@ class Exchange(Running):
         if run is None or run.first is not None:
             return []
         run.first = now
-        self._fleet.first_content(permit, now - run.started, stream=self.ask.stream)
+        ask = self.ask
+        self._fleet.first_content(permit, now - run.started, now, stream=ask.stream, prompt_tokens=ask.prompt_tokens)
         if run.behind:
             if run.purpose is Purpose.REPLAY:
                 return []

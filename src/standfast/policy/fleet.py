@@ -23,7 +23,8 @@ from standfast.canon.deployment import Deployment
 from standfast.canon.failure import Failure
 from standfast.canon.instants import NEVER, Monotonic
 from standfast.canon.record import Change
-from standfast.policy.blame import breaker_moved, meant, rest_after
+from standfast.policy.adaptive import Adaptive, AdaptiveSettings
+from standfast.policy.blame import meant, rest_after, states_moved
 from standfast.policy.breaker import BreakerSettings, State
 from standfast.policy.health import Health
 from standfast.policy.health_check import HealthSettings
@@ -108,6 +109,9 @@ class Fleet:
         health = place.health
         if health is not None and health.shunned > now and not soft:
             return Denied("unhealthy", health.shunned)
+        adaptive = place.adaptive
+        if place.in_flight >= adaptive.ceiling and place.in_flight >= adaptive.limit(now):
+            return Denied("full", NEVER)
         seat = place.seats[0]
         if place.choosy or tried_keys or seat.rest.until > now or seat.key.rest.until > now:
             found = self._seat(place, tokens, now, tried_keys)
@@ -169,15 +173,22 @@ class Fleet:
         changes: tuple[Change, ...] = ()
         if failure is not None:
             changes = rest_after(permit, failure, now, rng)
-            outcome = meant(place, failure, outcome)
+            outcome = meant(permit, failure, outcome, now)
         moved = place.breaker.settle(permit.generation, outcome, now, rng)
-        if moved is not None:
-            changes += breaker_moved(place, moved, failure, now)
+        if moved is not None or place.adaptive.moved:
+            changes += states_moved(place, moved, outcome, failure, now)
         return changes
 
-    def first_content(self, permit: Permit, seconds: float, *, stream: bool) -> None:
+    def first_content(
+        self, permit: Permit, seconds: float, now: Monotonic, *, stream: bool, prompt_tokens: int = 0
+    ) -> None:
         """Learn how long the first content took."""
-        (permit.place.stream if stream else permit.place.whole).observe(seconds)
+        place = permit.place
+        if stream:
+            place.stream.observe(seconds)
+            place.adaptive.spoke(seconds, prompt_tokens, permit.load, now)
+        else:
+            place.whole.observe(seconds)
         trail = permit.trail
         if trail is not None:
             trail.pace.spoke(trail, Monotonic(trail.since + seconds))
@@ -233,6 +244,13 @@ class Fleet:
                 place.health = None
             elif place.health is None or place.health.settings != wanted:
                 place.health = Health(deployment.name, wanted, thinks=thinks(deployment.model))
+
+    def adapt(self, settings: Mapping[Deployment, AdaptiveSettings]) -> None:
+        """Limit what is under way at these deployments so; what was learned under the same settings is kept."""
+        for deployment, wanted in settings.items():
+            place = self._places[deployment]
+            if place.adaptive.settings != wanted:
+                place.adaptive = Adaptive(wanted)
 
     def standing(self, deployment: Deployment, now: Monotonic) -> Standing:
         """How this deployment stands, for checks and reports."""

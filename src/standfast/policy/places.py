@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from standfast.canon.deployment import Deployment
 from standfast.canon.instants import Monotonic
+from standfast.policy.adaptive import Adaptive
 from standfast.policy.breaker import Breaker, BreakerSettings, State
 from standfast.policy.cooldown import Cooldown
 from standfast.policy.health import Health
@@ -56,6 +57,7 @@ class Place:
     """One deployment."""
 
     __slots__ = (
+        "adaptive",
         "breaker",
         "choosy",
         "deployment",
@@ -75,6 +77,7 @@ class Place:
         self.deployment = deployment
         self.settings = settings
         self.breaker = Breaker(settings)
+        self.adaptive = Adaptive()
         self.health: Health | None = None  # None while it is not watched
         self.rest = Cooldown()
         self.hinted = Monotonic(0.0)
@@ -90,7 +93,7 @@ class Place:
 class Permit:
     """Leave to send one attempt. Compared by identity; settle it exactly once, through the fleet."""
 
-    __slots__ = ("generation", "key", "place", "seat", "settled", "tokens", "trail")
+    __slots__ = ("generation", "key", "load", "place", "seat", "settled", "tokens", "trail")
 
     def __init__(self, place: Place, seat: Seat, generation: int, tokens: int) -> None:
         self.place = place
@@ -98,6 +101,7 @@ class Permit:
         self.key = seat.index
         self.generation = generation
         self.tokens = tokens
+        self.load = place.in_flight  # attempts under way there when it was given, this one included
         self.settled = False
         self.trail: Trail | None = None
 
@@ -117,7 +121,8 @@ class Denied:
 
     Attributes:
         why: `open` (breaker), `resting` (deployment), `keys` (every key rests or is at its limit), `tried` (no key left
-            that this request has not used), `unhealthy` (checks say so; a reason to go elsewhere, not to give up).
+            that this request has not used), `full` (as many attempts under way as the deployment can take),
+            `unhealthy` (checks say so; a reason to go elsewhere, not to give up).
         until: when asking again has a chance.
     """
 
@@ -150,6 +155,7 @@ def inherit(place: Place, before: Place) -> None:
         place.breaker = before.breaker
     place.health = before.health
     place.pace = before.pace
+    place.adaptive = before.adaptive
     place.rest, place.hinted, place.stream, place.whole = before.rest, before.hinted, before.stream, before.whole
     seats = {id(seat.key): seat for seat in before.seats}
     for seat in place.seats:

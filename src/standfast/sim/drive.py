@@ -131,6 +131,7 @@ class Drive:
         if not request.stream:
             self._perform(exchange.first_content(send.permit, now), now)
         self._perform(exchange.completed(send.permit, Usage(call.prompt, call.completion), now), now)
+        self._freed(send, now)
 
     def failed(self, call: Call, failure: Failure, now: Monotonic) -> None:
         """There is no (whole) answer from it."""
@@ -142,6 +143,7 @@ class Drive:
         stream = self.request.stream
         steps = self.exchange.failed(send.permit, failure, now, replayable=stream, resumable=stream)
         self._perform(steps, now)
+        self._freed(send, now)
 
     # what the line tells
 
@@ -187,6 +189,11 @@ class Drive:
         if isinstance(holder, Drive):
             holder.shed(now)
 
+    def _freed(self, send: Send, now: Monotonic) -> None:
+        """An attempt is over: its place may be somebody's turn."""
+        if self._stage.fleet.line:
+            self._stage.freed(send.target.deployment, now)
+
     def _free(self, freed: Freed, now: Monotonic) -> None:
         self._stage.freed(freed.deployment, now)
 
@@ -206,6 +213,7 @@ class Drive:
             if send.permit is abandon.permit:
                 del self._calls[call]
                 call.stop(now)
+                self._freed(send, now)
                 return
 
     # a replay
