@@ -50,7 +50,7 @@ class Fleet:
         queue: how requests wait when everything is busy.
 
     Attributes:
-        line: those that wait. Who waits in the line of the configuration before stays there.
+        line: those that wait; the line of the configuration before, if there was one, with all who wait in it.
         notes: what strategies remember from one ranking to the next.
     """
 
@@ -72,13 +72,18 @@ class Fleet:
                     key = Key(pool)
                 self._keys[pool.provider, identity] = key
                 self._by_provider.setdefault(pool.provider, []).append(key)
-        self.line = Line(queue or QueueSettings())
+        queue = queue or QueueSettings()
+        self.line: Line = Line(queue) if previous is None else previous.line
+        self.line.settings = queue
         self.notes = Notes()
         self._paced = False
         self._places: dict[Deployment, Place] = {}
         for deployment, settings in deployments.items():
-            self.ensure(deployment, settings)
             before = old_places.get(deployment)
+            if before is not None and self._same(before, settings):
+                self._places[deployment] = before
+                continue
+            self.ensure(deployment, settings)
             if before is not None:
                 inherit(self._places[deployment], before)
 
@@ -275,6 +280,11 @@ class Fleet:
     def deployments(self) -> tuple[Deployment, ...]:
         """All of them, in configuration order."""
         return tuple(self._places)
+
+    def _same(self, before: Place, settings: BreakerSettings) -> bool:
+        """Does nothing in the new configuration contradict this place? Then what is under way there still counts."""
+        keys = self._by_provider.get(before.deployment.provider, [])
+        return before.settings == settings and [seat.key for seat in before.seats] == keys
 
     def _permit(self, place: Place, seat: Seat, generation: int, tokens: int) -> Permit:
         place.in_flight += 1
