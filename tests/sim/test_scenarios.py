@@ -118,6 +118,15 @@ def test_a_flash_sale_keeps_what_matters() -> None:
     assert figure(found, "worst_refusal_ms") <= 10_500
 
 
+def test_a_rate_limit_storm_is_foreseen() -> None:
+    """D10: all is answered, hardly an attempt meets a limit, and the primary serves as much as its keys may."""
+    found = played("rate-limit-storm")
+    assert figure(found, "availability") >= 99.9
+    assert figure(found, "rate_limited") < 1
+    assert figure(found, "attempts_per_request") <= 1.02
+    assert sum(found.served["openai/gpt-4.1"]) >= 9_500
+
+
 def test_all_down_is_told_at_once_and_loads_nobody() -> None:
     """D5: while nothing answers, refusals are quick and attempts are few; D6: goodput is back within half a minute."""
     found = played("all-down-and-back")

@@ -131,6 +131,11 @@ class Drive(Delivery):
             self._first = now
         self._perform(self.exchange.first_content(call.permit, now if seen is None else seen), now)
 
+    def told(self, call: Lifeline, headers: Sequence[tuple[bytes, bytes]]) -> None:
+        """The head of an answer came, and what it says of rate limits is due to be read."""
+        clock = self.services.clock
+        self.exchange.told(call.permit, call.outlet.provider.rates(headers, clock.wall()), clock.now())
+
     def caught_up(self, call: Lifeline) -> None:
         """A repetition has said all that the client has, and goes on."""
         now = self.services.clock.now()

@@ -15,11 +15,12 @@ House rules of this file:
 What comes next after a failure stands in `policy.course`, which is consulted when the first choice was not enough.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from standfast.canon.attempt import Attempt, Outcome
 from standfast.canon.failure import Failure, FailureKind
 from standfast.canon.instants import NEVER, Monotonic
+from standfast.canon.rates import Rate
 from standfast.canon.usage import Usage
 from standfast.policy.effort import Run, send
 from standfast.policy.fleet import Denied, Permit
@@ -49,7 +50,8 @@ class Exchange(Running):
             self.first_choice = target = best[0]
             line = fleet.line
             if now < ask.deadline and not (line and line.blocks(ask, target.deployment)):
-                permit = fleet.admit(target.deployment, ask.prompt_tokens + ask.max_tokens, now)
+                prompt = ask.prompt_tokens
+                permit = fleet.admit(target.deployment, prompt + ask.max_tokens, now, prompt=prompt)
                 if not isinstance(permit, Denied):
                     return self._set_off(Run(target, permit, now), now)
         return self._advance(now)
@@ -159,6 +161,11 @@ class Exchange(Running):
         failure = Failure(FailureKind.BROKEN_STREAM, "kept-alive connection found closed; sent again at once")
         started = run.started - since
         self.attempts.append(Attempt(run.target.name, permit.key, Outcome.FAILURE, failure, started, None, now - since))
+
+    def told(self, permit: Permit, rates: Collection[Rate], now: Monotonic) -> None:
+        """The head of an answer tells the limits of its key, or nothing. To be told where `seat.unread` is 0."""
+        if not permit.settled:
+            self._fleet.learn(permit, rates, now)
 
     def reminded(self, now: Monotonic) -> list[Step]:
         """The instant of a `Remind` has come: if nobody has content, somebody else is asked too."""

@@ -17,7 +17,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol
 
 from standfast.canon.ask import Ask
-from standfast.canon.failure import Failure
+from standfast.canon.failure import Failure, FailureKind
 from standfast.canon.instants import Monotonic
 from standfast.canon.usage import Usage
 from standfast.policy.exchange import Exchange
@@ -120,6 +120,7 @@ class Drive:
     def first_content(self, call: Call, now: Monotonic) -> None:
         """Content of a stream has come."""
         send = self._calls[call]
+        self._told(call, send, now)
         self._perform(self.exchange.first_content(send.permit, now), now)
         if send.purpose is Purpose.REPLAY and call in self._calls:
             self._compare(call, send, now)
@@ -127,6 +128,7 @@ class Drive:
     def completed(self, call: Call, now: Monotonic) -> None:
         """The answer is whole."""
         self._served = send = self._calls.pop(call)
+        self._told(call, send, now)
         exchange, request = self.exchange, self.request
         if not request.stream:
             self._perform(exchange.first_content(send.permit, now), now)
@@ -136,6 +138,7 @@ class Drive:
     def failed(self, call: Call, failure: Failure, now: Monotonic) -> None:
         """There is no (whole) answer from it."""
         send = self._calls.pop(call)
+        self._told(call, send, now, limited=failure.kind is FailureKind.RATE_LIMITED)
         if send.permit is self._giving:
             kept = self._shown if send.purpose is Purpose.RESUME else 0
             self._shown = kept + call.produced(now)
@@ -193,6 +196,17 @@ class Drive:
         """An attempt is over: its place may be somebody's turn."""
         if self._stage.fleet.line:
             self._stage.freed(send.target.deployment, now)
+
+    def _told(self, call: Call, send: Send, now: Monotonic, *, limited: bool = False) -> None:
+        """The head of an answer is here: what it tells of rate limits is read now and then, as `engine.call` does."""
+        rates, seat = call.rates, send.permit.seat
+        if not rates:
+            return
+        call.rates = ()
+        if seat.unread and not limited:
+            seat.unread -= 1
+        else:
+            self.exchange.told(send.permit, rates, now)
 
     def _free(self, freed: Freed, now: Monotonic) -> None:
         self._stage.freed(freed.deployment, now)
