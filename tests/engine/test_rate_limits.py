@@ -5,6 +5,7 @@ from email.utils import formatdate
 import pytest
 
 from standfast.lab import Fault
+from standfast.lab.settings import DEFAULT, LabSettings
 from support.chat import SOON, ask, attempts, entries, error_of, finished, kinds, run, targets
 from support.stack import stack
 
@@ -148,5 +149,41 @@ def test_a_quick_retry_comes_before_another_model() -> None:
             answer = await ask(s)
             assert finished(answer)
             assert targets(s.recorder.records[1]) == ["openai/gpt-4.1"] * 2 + ["anthropic/claude-haiku-4-5"]
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("wire", ["openai", "anthropic"])
+def test_a_limit_that_headers_tell_is_never_run_into(wire: str, *, stream: bool) -> None:
+    """D10: ten at once and one a second: what the answers' headers say keeps every attempt below it, the rest go on."""
+    models = {"openai": "gpt-4.1", "anthropic": "claude-haiku-4-5"}
+    lab = LabSettings(
+        providers={
+            **DEFAULT,
+            wire: DEFAULT[wire].model_copy(update={"rpm": 60, "burst": 1 / 6}),
+        }
+    )
+
+    async def scenario() -> None:
+        async with stack({"m": [f"{wire}/{models[wire]}", "gemini/gemini-2.5-flash"]}, lab_settings=lab) as s:
+            answers = [await ask(s, stream=stream) for _ in range(30)]
+            assert all(finished(answer) and attempts(answer) == 1 for answer in answers)
+            assert 8 <= len(entries(s, wire)) <= 12
+            assert all(entry.status == 200 for entry in entries(s, wire))
+            assert not s.recorder.changes
+
+    run(scenario)
+
+
+def test_a_limit_that_was_told_is_waited_for_where_nobody_else_serves() -> None:
+    """D10: the request that is one too many waits in line for the refill, a fraction of a second, and meets no 429."""
+    lab = LabSettings(providers={**DEFAULT, "openai": DEFAULT["openai"].model_copy(update={"rpm": 600, "burst": 0.02})})
+
+    async def scenario() -> None:
+        async with stack({"m": ["openai/gpt-4.1"]}, lab_settings=lab) as s:
+            answers = [await ask(s) for _ in range(20)]
+            assert all(finished(answer) and attempts(answer) == 1 for answer in answers)
+            assert [entry.status for entry in entries(s)] == [200] * 20
 
     run(scenario)

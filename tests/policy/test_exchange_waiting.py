@@ -8,7 +8,7 @@ from standfast.canon.attempt import Outcome
 from standfast.canon.failure import Failure, FailureKind
 from standfast.canon.instants import Monotonic
 from standfast.policy.exchange import Exchange
-from standfast.policy.fleet import Denied, Fleet
+from standfast.policy.fleet import Denied, Fleet, KeyPool
 from standfast.policy.line import QueueSettings
 from standfast.policy.places import Permit
 from standfast.policy.retry import RetrySettings
@@ -41,6 +41,13 @@ def refused(steps: list[Step]) -> Refuse:
 def busy(scene: Scene, count: int) -> list[tuple[Exchange, Send]]:
     """So many requests under way."""
     return [(exchange, sent(exchange.open(START))) for exchange in (scene.exchange() for _ in range(count))]
+
+
+def reloaded(scene: Scene, queue: QueueSettings) -> Fleet:
+    """The fleet of a new configuration, in which only the line's settings differ."""
+    deployments = {target.deployment: scene.breaker for target in scene.targets}
+    pools = [KeyPool(name.partition("/")[0], (f"{name[0]}-0",), None, None, scene.concurrency) for name in scene.names]
+    return Fleet(deployments, pools, scene.fleet, queue)
 
 
 def a_second(_: Send, client: object) -> Plan:
@@ -294,6 +301,25 @@ def test_when_who_is_first_goes_the_next_need_not_wait_for_nothing() -> None:
     assert second.ended <= START + 1.2
 
 
+def test_who_waits_is_woken_by_the_slots_of_a_new_configuration() -> None:
+    """A reload keeps the line and what is under way: the old waiter is called when a newer request ends."""
+    scene = Scene(("a/m",), concurrency=1)
+    ((first, send),) = busy(scene, 1)
+    old = scene.exchange()
+    ticket = queued(old.open(START)).ticket
+    before, scene.fleet = scene.fleet, reloaded(scene, QueueSettings(max_wait=99.0))
+    new = queued(scene.exchange(later(0.5)).open(later(0.5))).ticket
+    assert new.deadline == later(99.5)
+    assert scene.fleet.line is before.line
+    first.completed(send.permit, None, later(1.0))
+    assert scene.fleet.in_flight(send.permit.deployment) == 0
+    assert scene.fleet.line.freed(send.permit.deployment, later(1.0)) is ticket
+    second = sent(old.woke(later(1.0))[:1])
+    assert scene.fleet.in_flight(send.permit.deployment) == 1
+    old.completed(second.permit, None, later(2.0))
+    assert scene.fleet.line.freed(send.permit.deployment, later(2.0)) is new
+
+
 @given(
     st.lists(
         st.tuples(st.floats(0.0, 30.0), st.integers(1, 5), st.sampled_from("xyz"), st.floats(0.5, 60.0)),
@@ -354,12 +380,12 @@ class Sparing(Fleet):
 
     spared: dict[str, str]
 
-    def admit(self, deployment, tokens, now, *, tried_keys=(), soft=False) -> Permit | Denied:  # type: ignore[no-untyped-def,override]  # noqa: ANN001 - as the fleet's
+    def admit(self, deployment, tokens, now, *, tried_keys=(), soft=False, prompt=0) -> Permit | Denied:  # type: ignore[no-untyped-def,override]  # noqa: ANN001 - as the fleet's
         """Denied for a soft reason, unless it is asked softly."""
         why = self.spared.get(deployment.name)
         if why is not None and not soft:
             return Denied(why, Monotonic(now + 5.0))
-        return super().admit(deployment, tokens, now, tried_keys=tried_keys, soft=soft)
+        return super().admit(deployment, tokens, now, tried_keys=tried_keys, soft=soft, prompt=prompt)
 
 
 def sparing(spared: dict[str, str], *names: str) -> Scene:

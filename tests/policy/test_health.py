@@ -459,9 +459,10 @@ def test_a_new_configuration_keeps_what_is_known_by_the_same_settings() -> None:
     house.attempt(None)
     pool = KeyPool("p", ("key-0", "key-1"))
     for settings, kept in ((PLAIN, True), (HealthSettings(degraded_ms=10), False)):
+        before = house.health
         fleet = Fleet({house.deployment: BreakerSettings(consecutive=5)}, [pool], house.fleet)
         fleet.watch({house.deployment: settings})
-        assert (fleet.standing(house.deployment, START).health is house.health) is kept
+        assert (fleet.standing(house.deployment, START).health is before) is kept
 
 
 def test_keys_at_rest_are_not_free() -> None:

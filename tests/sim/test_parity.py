@@ -62,6 +62,7 @@ def weather(seed: int) -> Scenario:
                     {"kind": "content_filtered", "share": 0.01},
                 ],
             },
+            "b": {"limits": {"rpm": 40, "burst": "20s"}},
             "c": {"capacity": {"concurrency": 4, "queue": 2, "retry_after": "1s"}},
         },
         "troubles": [
@@ -70,7 +71,7 @@ def weather(seed: int) -> Scenario:
             {"at": "140s", "lasts": "40s", "where": "b", "errors": "server_error", "down": "2s", "up": "3s"},
             {"at": "190s", "lasts": "20s", "where": "*", "errors": [{"kind": "server_error", "share": 0.9}]},
             {"at": "220s", "lasts": "20s", "where": "a", "slow": 15},
-            {"at": "250s", "lasts": "10s", "where": "b", "errors": [{"kind": "quota_exhausted", "share": 0.1}]},
+            {"at": "250s", "lasts": "10s", "where": "b", "errors": [{"kind": "quota_exhausted", "share": 0.5}]},
         ],
     }
     return files.from_mapping(data)

@@ -105,6 +105,28 @@ def test_a_brownout_is_left_within_seconds() -> None:
     assert sum(shares) / len(shares) < 0.05
 
 
+def test_a_flash_sale_keeps_what_matters() -> None:
+    """D8: fifty times the load: priority 5 keeps 99 %, no breaker opens, few attempts are wasted, recovery is quick."""
+    found, retried = played("flash-sale"), played("flash-sale", Way.RETRIES)
+    assert figure(found, "success_priority_5") >= 99
+    assert figure(found, "success_priority_3") >= 50
+    assert figure(found, "availability") >= 42
+    assert figure(found, "availability") - figure(retried, "availability") >= 12
+    assert figure(found, "breaker_openings") == 0
+    assert figure(found, "attempts") <= 1.02 * figure(found, "answered")
+    assert figure(found, "recovery_s") <= 60
+    assert figure(found, "worst_refusal_ms") <= 10_500
+
+
+def test_a_rate_limit_storm_is_foreseen() -> None:
+    """D10: all is answered, hardly an attempt meets a limit, and the primary serves as much as its keys may."""
+    found = played("rate-limit-storm")
+    assert figure(found, "availability") >= 99.9
+    assert figure(found, "rate_limited") < 1
+    assert figure(found, "attempts_per_request") <= 1.02
+    assert sum(found.served["openai/gpt-4.1"]) >= 9_500
+
+
 def test_all_down_is_told_at_once_and_loads_nobody() -> None:
     """D5: while nothing answers, refusals are quick and attempts are few; D6: goodput is back within half a minute."""
     found = played("all-down-and-back")

@@ -11,6 +11,7 @@ import msgspec
 
 from standfast.canon.failure import Failure, FailureKind
 from standfast.canon.instants import Monotonic
+from standfast.canon.rates import Rate
 from standfast.engine.call import Call as EngineCall
 from standfast.engine.repeat import RepeatCall
 from standfast.http1.base import Origin, UpstreamListener
@@ -57,6 +58,7 @@ class Performance:
         self.key = listener.permit.key
         self.started = station.world.now
         self.error: Error | None = None
+        self.rates: tuple[Rate, ...] = ()
         self.phase = WAITING
         self.held = False
         self.pace = 0.0
@@ -120,7 +122,7 @@ class Performance:
         self.phase = FLOWING
         if self._repeats:
             self._alike = self._alike_to(self.request, self._model)
-        listener.head(200, STREAM)
+        listener.head(200, [*STREAM, *self._rates()])
         self._token(now)
 
     def _token(self, now: Monotonic) -> None:
@@ -165,25 +167,37 @@ class Performance:
         else:
             message = {"role": "assistant", "content": "well"}
             choice = {"index": 0, "message": message, "finish_reason": "stop"}
-            listener.head(200, HEADERS)
+            listener.head(200, [*HEADERS, *self._rates()])
             listener.body(msgspec.json.encode({"id": "x", "choices": [choice], "usage": usage}))
         listener.end()
+
+    def _rates(self) -> list[tuple[bytes, bytes]]:
+        """What the station tells of its limits, in OpenAI's words."""
+        return [
+            (f"x-ratelimit-{field}-{rate.name}".encode(), f"{value:.3f}{unit}".encode())
+            for rate in self.rates
+            for field, value, unit in (
+                ("limit", rate.limit, ""),
+                ("remaining", rate.remaining, ""),
+                ("reset", rate.reset, "s"),
+            )
+        ]
 
     def _say(self, listener: UpstreamListener, failure: Failure) -> None:
         kind = failure.kind
         if kind in STATUSES:
             status, code = STATUSES[kind]
             hint = [] if failure.retry_after is None else [(b"retry-after", repr(failure.retry_after).encode())]
-            listener.head(status, [*HEADERS, *hint])
+            listener.head(status, [*HEADERS, *hint, *self._rates()])
             listener.body(msgspec.json.encode({"error": {"message": "rehearsed", "code": code, "type": code}}))
             listener.end()
         elif kind is _K.EMPTY_REPLY:
-            listener.head(200, STREAM if self.request.stream else HEADERS)
+            listener.head(200, [*(STREAM if self.request.stream else HEADERS), *self._rates()])
             if not self.request.stream:
                 listener.body(b'{"id": "x", "choices": []}')
             listener.end()
         elif kind is _K.INVALID_REPLY:
-            listener.head(200, [(b"content-type", b"text/html")])
+            listener.head(200, [(b"content-type", b"text/html"), *self._rates()])
             listener.body(b"<html>Welcome</html>")
             listener.end()
         else:

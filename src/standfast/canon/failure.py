@@ -6,6 +6,8 @@ tried next, whether the breaker counts it, what the client is told - is the tabl
 Rules behind the table:
 
 * 429 is not ill health: it makes a cooldown with a known end and never trips a breaker.
+* Overload (503, 529) is ill health only where nothing else succeeds: a server that refuses one more while it serves as
+  many as it can is well (`policy.adaptive` tells the two apart, and only then the row's `trips` counts).
 * 401 and 403 say something about one key, nothing about the deployment.
 * What the client did wrong (a bad request, a policy refusal) is nobody's ill health and is never repeated elsewhere.
 * *Ambiguous* means: the request was written, and no complete answer came, so it may have been executed and billed.

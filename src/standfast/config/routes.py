@@ -80,6 +80,7 @@ def fleet_of(config: Config, routes: Iterable[Route], previous: Fleet | None = N
     if any(PACE in route.strategy.wants for route in routes):
         fleet.measure()
     health = health_of(config)
+    fleet.adapt(dict.fromkeys(deployments, config.defaults.adaptive))
     fleet.watch({deployment: health[deployment.name] for deployment in deployments})
     return fleet
 

@@ -15,6 +15,7 @@ from pydantic import ConfigDict, Field, JsonValue, SecretStr, model_validator
 from standfast.canon.settings import Seconds, Settings
 from standfast.config.facts import FactSettings
 from standfast.http1.settings import ServerLimits, UpstreamLimits
+from standfast.policy.adaptive import AdaptiveSettings
 from standfast.policy.breaker import BreakerSettings
 from standfast.policy.caching import CacheSettings
 from standfast.policy.fallback import FallbackSettings
@@ -144,6 +145,7 @@ class Defaults(Settings):
     Attributes:
         health: how deployments are watched, and from when on they count as ill.
         queue: how requests wait for a slot when every target is busy.
+        adaptive: how many attempts at the same time a target is given, learned from how it takes them.
         on_break: what becomes of an answer that breaks off: `replay` asks again, and goes on where the new text equals
             what the client has; `resume` lets another target continue from what the client has, where the model is
             known to (`facts`) and the request asks for plain text, else it does as `replay`; `error` reports it.
@@ -160,6 +162,7 @@ class Defaults(Settings):
     breaker: BreakerSettings = BreakerSettings()
     health: HealthSettings = HealthSettings()
     queue: QueueSettings = QueueSettings()
+    adaptive: AdaptiveSettings = AdaptiveSettings()
     on_break: OnBreak = "replay"
     hedge: HedgeSettings | None = None
     strategy: str = "priority"

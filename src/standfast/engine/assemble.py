@@ -125,11 +125,12 @@ def assemble(config: Config, previous: Snapshot | None = None, *, informed: bool
     """
     informed = informed or needs_facts(config) or (previous is not None and previous.informed)
     routes = routes_of(config, informed=informed)
+    deployments = dict.fromkeys(target.deployment for route in routes.values() for target in route.targets)
+    outlets = {deployment: _outlet(deployment, config.providers[deployment.provider]) for deployment in deployments}
+    terms = terms_of(config)
+    # Last, because nothing can fail any more: it takes over what the fleet before has learnt, and its line.
     fleet = fleet_of(config, routes.values(), previous.fleet if previous is not None else None)
-    outlets = {
-        deployment: _outlet(deployment, config.providers[deployment.provider]) for deployment in fleet.deployments()
-    }
-    return Snapshot(config, MappingProxyType(routes), outlets, fleet, terms_of(config), informed)
+    return Snapshot(config, MappingProxyType(routes), outlets, fleet, terms, informed)
 
 
 def secrets_in(config: Config) -> list[str]:

@@ -12,6 +12,7 @@ from standfast.formats._translate import relay_for
 from standfast.formats.base import StreamRelay
 from standfast.providers.base import CLASSIFIED_BODY_BYTES, Answer
 
+TOO_MANY = 429
 BLANK = b" \r\n\xef\xbb\xbf"
 SSE = (b"data:", b"event:", b":", b"id:", b"retry:")
 """How server-sent events begin, behind blank lines and a byte order mark."""
@@ -40,6 +41,11 @@ class Call(Lifeline):
         """The answer begins."""
         self._status = status
         self._headers = headers
+        seat = self.permit.seat
+        if seat.unread and status != TOO_MANY:
+            seat.unread -= 1
+        else:
+            self._drive.told(self, headers)
         if not self._drive.stream or not self._succeeded:
             return
         kind = next((value for name, value in headers if name == b"content-type"), b"").lower()

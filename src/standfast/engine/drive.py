@@ -1,7 +1,6 @@
 """Performs one Exchange: does what its steps say, and tells it what came of it.
 
-Most requests have one attempt under way at a time, and `_call` is it. A hedge is sent beside it: its call stands in
-`_rivals`, with a lane of the watch for its own deadlines, until one of both has content; then the winner is `_call`.
+Which attempts are under way stands in `Attempts`, what the client is told in `Delivery`.
 """
 
 from collections.abc import Sequence
@@ -10,8 +9,8 @@ from standfast.canon.chat import ChatRequest
 from standfast.canon.failure import Failure, FailureKind
 from standfast.canon.instants import NEVER, Monotonic
 from standfast.canon.usage import Usage
+from standfast.engine.attempts import Attempts
 from standfast.engine.call import Call
-from standfast.engine.delivery import Delivery
 from standfast.engine.lifeline import Lifeline
 from standfast.engine.refusal import refusal_error
 from standfast.engine.repeat import REPETITIONS, ResumeCall, for_the_rest
@@ -35,22 +34,16 @@ from standfast.policy.steps import (
     Step,
 )
 
-HEDGE, REPLAY, RESUME = (
-    Purpose.HEDGE,
-    Purpose.REPLAY,
-    Purpose.RESUME,
-)  # up to Python 3.11 looking up an enum's member is a call
+# Up to Python 3.11 looking up an enum's member is a call.
+HEDGE, REPLAY, RESUME = Purpose.HEDGE, Purpose.REPLAY, Purpose.RESUME
 
 
-class Drive(Delivery):
+class Drive(Attempts):
     """One request under way. It is the `Responder` of its downstream, and the holder of its ticket in the line."""
 
-    _call: Lifeline | None = None
-    _rivals: Sequence[Lifeline] = ()
     _canonical: ChatRequest | None = None
     _unsendable: StandfastError | None = None
     _napping_since: Monotonic | None = None
-    _paused: bool = False
 
     def start(self) -> None:
         """Set off. The answer goes through `out`, now or later."""
@@ -73,18 +66,6 @@ class Drive(Delivery):
             for call in self._calls():
                 call.stop()
             self._perform(self.exchange.cancel(now), now)
-
-    def pause(self) -> None:
-        """The client reads too slowly."""
-        self._paused = True
-        for call in self._calls():
-            call.pause()
-
-    def resume(self) -> None:
-        """The client caught up."""
-        self._paused = False
-        for call in self._calls():
-            call.resume()
 
     # what the gateway tells
 
@@ -143,6 +124,11 @@ class Drive(Delivery):
         if self._first is None:
             self._first = now
         self._perform(self.exchange.first_content(call.permit, now if seen is None else seen), now)
+
+    def told(self, call: Lifeline, headers: Sequence[tuple[bytes, bytes]]) -> None:
+        """The head of an answer came, and what it says of rate limits is due to be read."""
+        clock = self.services.clock
+        self.exchange.told(call.permit, call.outlet.provider.rates(headers, clock.wall()), clock.now())
 
     def caught_up(self, call: Lifeline) -> None:
         """A repetition has said all that the client has, and goes on."""
@@ -306,45 +292,3 @@ class Drive(Delivery):
         if self._unsendable is not None and failure is not None and failure.detail == self._unsendable.message:
             error = self._unsendable
         self.deliver_error(error)
-
-    # several attempts
-
-    def _calls(self) -> list[Lifeline]:
-        return [*self._rivals] if self._call is None else [self._call, *self._rivals]
-
-    def _promote(self, permit: Permit) -> Lifeline | None:
-        """The attempt with this permit gives the answer; the others wait to be abandoned."""
-        calls = self._calls()
-        winner = next((call for call in calls if call.permit is permit), None)
-        self._rivals = tuple(call for call in calls if call is not winner)
-        self._call = winner
-        return winner
-
-    def _abandon(self, permit: Permit, now: Monotonic) -> None:
-        for call in self._calls():
-            if call.permit is permit:
-                self._drop(call)
-                call.stop()
-                self._freed(call.target, now)
-
-    def _drop(self, call: Lifeline) -> None:
-        """An attempt is over."""
-        if call is self._call:
-            self._call = None
-        if self._rivals:
-            left = tuple(rival for rival in self._rivals if rival is not call)
-            if self._call is None and left:
-                self._call, left = left[0], left[1:]
-            self._rivals = left
-
-    def _remind(self, at: Monotonic) -> None:
-        self._forget_reminder()
-        self._reminder = lane = Lane()
-        lane.due = at
-        lane.told = self.reminded
-        self.services.watch.lanes.add(lane)
-
-    def _freed(self, target: Target, now: Monotonic) -> None:
-        watch = self.services.watch
-        if watch.lines:
-            watch.freed(target.deployment, now)

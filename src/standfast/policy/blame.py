@@ -11,6 +11,7 @@ from standfast.canon.failure import Blame, Failure, FailureKind
 from standfast.canon.failure import Cooldown as CooldownSource
 from standfast.canon.instants import Monotonic
 from standfast.canon.record import Change
+from standfast.policy.adaptive import INFINITE
 from standfast.policy.breaker import State
 from standfast.policy.places import Permit, Place
 
@@ -37,8 +38,14 @@ def rest_after(permit: Permit, failure: Failure, now: Monotonic, rng: random.Ran
     return (Change(subject, name, "available", "resting", failure.kind.value, seconds),)
 
 
-def meant(place: Place, failure: Failure, outcome: Outcome) -> Outcome:
-    """What a failure means for breaker and health of the deployment."""
+def meant(permit: Permit, failure: Failure, outcome: Outcome, now: Monotonic) -> Outcome:
+    """What a failure means for breaker and health of the deployment.
+
+    An overloaded deployment is well while it serves others: that moves its limit, and says nothing about its health.
+    """
+    place = permit.place
+    if failure.kind is FailureKind.OVERLOADED and place.adaptive.overloaded(permit.load, now):
+        return Outcome.CANCELLED
     if not failure.meaning.trips_breaker:
         # A rate limit or a bad key shows that the deployment lives, but is no success either: it says nothing.
         return Outcome.CANCELLED
@@ -47,11 +54,32 @@ def meant(place: Place, failure: Failure, outcome: Outcome) -> Outcome:
     return outcome
 
 
+def states_moved(
+    place: Place, breaker: tuple[State, State] | None, outcome: Outcome, failure: Failure | None, now: Monotonic
+) -> tuple[Change, ...]:
+    """What is told when an attempt's end has moved the breaker, the limit of attempts under way, or both."""
+    changes: tuple[Change, ...] = ()
+    if breaker is not None:
+        changes += breaker_moved(place, breaker, failure, now)
+    adaptive = place.adaptive
+    if outcome is Outcome.SUCCESS and adaptive.moved:
+        adaptive.succeeded()
+    found = adaptive.news(now)
+    if found is not None:
+        before, after, reason = found
+        if after < INFINITE:
+            reason += f", {after:g} at a time"
+        changes += (Change("limit", place.deployment.name, _limited(before), _limited(after), reason),)
+    return changes
+
+
 def breaker_moved(
     place: Place, moved: tuple[State, State], failure: Failure | None, now: Monotonic
 ) -> tuple[Change, ...]:
     """What is told when a breaker changed its state; its verdict is evidence for the deployment's health."""
     before, after = moved
+    if after is State.OPEN:
+        place.adaptive.lift()
     reason = failure.kind.value if failure is not None else "success"
     retry_at = place.breaker.retry_at(now)
     until = retry_at - now if after is State.OPEN else None
@@ -61,3 +89,7 @@ def breaker_moved(
     elif place.health is not None and after is State.CLOSED:
         changes += place.health.proven(now)
     return changes
+
+
+def _limited(limit: float) -> str:
+    return "limited" if limit < INFINITE else "unlimited"

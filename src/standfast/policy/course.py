@@ -154,7 +154,8 @@ class Course:
             return failure, None
         wait = self.effort.wishes.available_at(now) - now
         if shed:
-            wait = max(wait, SHED_WAIT) if wait < NEVER else SHED_WAIT
+            before = self.effort.fleet.line.shedding.retry_after(self.effort.ask, now)
+            wait = max(wait if wait < NEVER else 0.0, before, SHED_WAIT)
             wait += self.effort.rng.uniform(0.0, wait)
         return failure, wait if wait < NEVER else None
 

@@ -119,7 +119,8 @@ class Effort:
         ask, deployment = self.ask, target.deployment
         if self.fleet.line and self._behind(deployment):
             return Denied("behind", NEVER)
-        return self.fleet.admit(deployment, ask.prompt_tokens + ask.max_tokens, now, tried_keys=tried, soft=soft)
+        prompt = ask.prompt_tokens
+        return self.fleet.admit(deployment, prompt + ask.max_tokens, now, tried_keys=tried, soft=soft, prompt=prompt)
 
     def _behind(self, deployment: Deployment) -> bool:
         """Must the request let somebody go first? When it is its turn: only those of a higher priority."""

@@ -15,11 +15,12 @@ House rules of this file:
 What comes next after a failure stands in `policy.course`, which is consulted when the first choice was not enough.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from standfast.canon.attempt import Attempt, Outcome
 from standfast.canon.failure import Failure, FailureKind
 from standfast.canon.instants import NEVER, Monotonic
+from standfast.canon.rates import Rate
 from standfast.canon.usage import Usage
 from standfast.policy.effort import Run, send
 from standfast.policy.fleet import Denied, Permit
@@ -49,7 +50,8 @@ class Exchange(Running):
             self.first_choice = target = best[0]
             line = fleet.line
             if now < ask.deadline and not (line and line.blocks(ask, target.deployment)):
-                permit = fleet.admit(target.deployment, ask.prompt_tokens + ask.max_tokens, now)
+                prompt = ask.prompt_tokens
+                permit = fleet.admit(target.deployment, prompt + ask.max_tokens, now, prompt=prompt)
                 if not isinstance(permit, Denied):
                     return self._set_off(Run(target, permit, now), now)
         return self._advance(now)
@@ -75,7 +77,8 @@ class Exchange(Running):
         if run is None or run.first is not None:
             return []
         run.first = now
-        self._fleet.first_content(permit, now - run.started, stream=self.ask.stream)
+        ask = self.ask
+        self._fleet.first_content(permit, now - run.started, now, stream=ask.stream, prompt_tokens=ask.prompt_tokens)
         if run.behind:
             if run.purpose is Purpose.REPLAY:
                 return []
@@ -162,6 +165,11 @@ class Exchange(Running):
                 run.target.name, permit.key, Outcome.FAILURE, failure, started, None, now - since, purpose=run.purpose
             )
         )
+
+    def told(self, permit: Permit, rates: Collection[Rate], now: Monotonic) -> None:
+        """The head of an answer tells the limits of its key, or nothing. To be told where `seat.unread` is 0."""
+        if not permit.settled:
+            self._fleet.learn(permit, rates, now)
 
     def reminded(self, now: Monotonic) -> list[Step]:
         """The instant of a `Remind` has come: if nobody has content, somebody else is asked too."""

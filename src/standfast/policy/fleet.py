@@ -22,14 +22,17 @@ from standfast.canon.attempt import Outcome
 from standfast.canon.deployment import Deployment
 from standfast.canon.failure import Failure
 from standfast.canon.instants import NEVER, Monotonic
+from standfast.canon.rates import Rate
 from standfast.canon.record import Change
-from standfast.policy.blame import breaker_moved, meant, rest_after
+from standfast.policy.adaptive import Adaptive, AdaptiveSettings
+from standfast.policy.blame import meant, rest_after, states_moved
 from standfast.policy.breaker import BreakerSettings, State
 from standfast.policy.health import Health
 from standfast.policy.health_check import HealthSettings
 from standfast.policy.latency import Pace
 from standfast.policy.line import Line, QueueSettings
 from standfast.policy.places import Denied, Key, KeyPool, Permit, Place, Seat, Standing, inherit
+from standfast.policy.seating import give_back, learn, take_seat
 from standfast.policy.strategy import Notes
 from standfast.policy.timeouts import thinks
 
@@ -49,7 +52,7 @@ class Fleet:
         queue: how requests wait when everything is busy.
 
     Attributes:
-        line: those that wait. Who waits in the line of the configuration before stays there.
+        line: those that wait; the line of the configuration before, if there was one, with all who wait in it.
         notes: what strategies remember from one ranking to the next.
     """
 
@@ -71,13 +74,18 @@ class Fleet:
                     key = Key(pool)
                 self._keys[pool.provider, identity] = key
                 self._by_provider.setdefault(pool.provider, []).append(key)
-        self.line = Line(queue or QueueSettings())
+        queue = queue or QueueSettings()
+        self.line: Line = Line(queue) if previous is None else previous.line
+        self.line.settings = queue
         self.notes = Notes()
         self._paced = False
         self._places: dict[Deployment, Place] = {}
         for deployment, settings in deployments.items():
-            self.ensure(deployment, settings)
             before = old_places.get(deployment)
+            if before is not None and self._same(before, settings):
+                self._places[deployment] = before
+                continue
+            self.ensure(deployment, settings)
             if before is not None:
                 inherit(self._places[deployment], before)
 
@@ -97,10 +105,12 @@ class Fleet:
         *,
         tried_keys: Collection[int] = (),
         soft: bool = False,
+        prompt: int = 0,
     ) -> Permit | Denied:
         """Ask for leave to send one attempt of about `tokens` tokens, with a key not in `tried_keys`.
 
-        `soft` ignores reasons to go elsewhere that do not hold when there is no elsewhere.
+        `prompt` are the tokens of it that are not the answer's. `soft` ignores reasons to go elsewhere that do not hold
+        when there is no elsewhere.
         """
         place = self._places[deployment]
         if place.rest.until > now:
@@ -108,9 +118,12 @@ class Fleet:
         health = place.health
         if health is not None and health.shunned > now and not soft:
             return Denied("unhealthy", health.shunned)
+        adaptive = place.adaptive
+        if place.in_flight >= adaptive.ceiling and place.in_flight >= adaptive.limit(now):
+            return Denied("full", NEVER)
         seat = place.seats[0]
         if place.choosy or tried_keys or seat.rest.until > now or seat.key.rest.until > now:
-            found = self._seat(place, tokens, now, tried_keys)
+            found = take_seat(place, tokens, prompt, now, tried_keys)
             if isinstance(found, Denied):
                 return found
             seat = found
@@ -119,18 +132,18 @@ class Fleet:
             if seat.key.slots is not None:
                 seat.key.slots.withdraw(tokens, now)
             return Denied("open", place.breaker.retry_at(now))
-        return self._permit(place, seat, generation, tokens)
+        return self._permit(place, seat, generation, tokens, prompt)
 
     def admit_probe(self, deployments: Sequence[Deployment], now: Monotonic) -> Permit | None:
         """When every breaker is open: a rare permit for the one that has been open for longest, or None."""
         places = [place for place in map(self._places.__getitem__, deployments) if place.rest.until <= now]
         for place in sorted(places, key=lambda place: place.breaker.opened_at):
-            seat = self._seat(place, 0, now, ())
+            seat = take_seat(place, 0, 0, now, ())
             if isinstance(seat, Denied):
                 continue
             generation = place.breaker.force_probe(now)
             if generation is not None:
-                return self._permit(place, seat, generation, 0)
+                return self._permit(place, seat, generation, 0, 0)
             if seat.key.slots is not None:
                 seat.key.slots.withdraw(0, now)
         return None
@@ -158,8 +171,8 @@ class Fleet:
         place, seat = permit.place, permit.seat
         place.in_flight -= 1
         seat.key.in_flight -= 1
-        if seat.key.slots is not None:
-            seat.key.slots.release(permit.tokens, tokens, now)
+        if seat.metered:
+            give_back(permit, tokens, now)
         if outcome is Outcome.SUCCESS:
             for rest in (seat.rest, seat.key.rest, place.rest):
                 if rest.until:  # it has rested before
@@ -169,18 +182,29 @@ class Fleet:
         changes: tuple[Change, ...] = ()
         if failure is not None:
             changes = rest_after(permit, failure, now, rng)
-            outcome = meant(place, failure, outcome)
+            outcome = meant(permit, failure, outcome, now)
         moved = place.breaker.settle(permit.generation, outcome, now, rng)
-        if moved is not None:
-            changes += breaker_moved(place, moved, failure, now)
+        if moved is not None or place.adaptive.moved:
+            changes += states_moved(place, moved, outcome, failure, now)
         return changes
 
-    def first_content(self, permit: Permit, seconds: float, *, stream: bool) -> None:
+    def first_content(
+        self, permit: Permit, seconds: float, now: Monotonic, *, stream: bool, prompt_tokens: int = 0
+    ) -> None:
         """Learn how long the first content took."""
-        (permit.place.stream if stream else permit.place.whole).observe(seconds)
+        place = permit.place
+        if stream:
+            place.stream.observe(seconds)
+            place.adaptive.spoke(seconds, prompt_tokens, permit.load, now)
+        else:
+            place.whole.observe(seconds)
         trail = permit.trail
         if trail is not None:
             trail.pace.spoke(trail, Monotonic(trail.since + seconds))
+
+    def learn(self, permit: Permit, rates: Collection[Rate], now: Monotonic) -> None:
+        """What an answer's headers tell of the limits of its key; also if they tell nothing."""
+        learn(permit, rates, now)
 
     def outrun(self, permit: Permit, seconds: float, *, stream: bool) -> None:
         """Learn that no content had come after so many seconds, when another attempt was faster.
@@ -234,6 +258,13 @@ class Fleet:
             elif place.health is None or place.health.settings != wanted:
                 place.health = Health(deployment.name, wanted, thinks=thinks(deployment.model))
 
+    def adapt(self, settings: Mapping[Deployment, AdaptiveSettings]) -> None:
+        """Limit what is under way at these deployments so; what was learned under the same settings is kept."""
+        for deployment, wanted in settings.items():
+            place = self._places[deployment]
+            if place.adaptive.settings != wanted:
+                place.adaptive = Adaptive(wanted)
+
     def standing(self, deployment: Deployment, now: Monotonic) -> Standing:
         """How this deployment stands, for checks and reports."""
         place = self._places[deployment]
@@ -258,36 +289,15 @@ class Fleet:
         """All of them, in configuration order."""
         return tuple(self._places)
 
-    def _permit(self, place: Place, seat: Seat, generation: int, tokens: int) -> Permit:
+    def _same(self, before: Place, settings: BreakerSettings) -> bool:
+        """Does nothing in the new configuration contradict this place? Then what is under way there still counts."""
+        keys = self._by_provider.get(before.deployment.provider, [])
+        return before.settings == settings and [seat.key for seat in before.seats] == keys
+
+    def _permit(self, place: Place, seat: Seat, generation: int, tokens: int, prompt: int) -> Permit:
         place.in_flight += 1
         seat.key.in_flight += 1
-        return Permit(place, seat, generation, tokens)
-
-    def _seat(self, place: Place, tokens: int, now: Monotonic, tried: Collection[int]) -> "Seat | Denied":
-        """The least busy key that may serve, taken in turn where equal. Takes its slot."""
-        seats = place.seats
-        soonest = NEVER
-        untried = False
-        best: list[Seat] = []
-        for offset in range(len(seats)):
-            seat = seats[(place.next_seat + offset) % len(seats)]
-            if tried and seat.index in tried:
-                continue
-            untried = True
-            until = max(seat.rest.until, seat.key.rest.until)
-            if until > now:
-                soonest = min(soonest, until)
-            else:
-                best.append(seat)
-        if not untried:
-            return Denied("tried", NEVER)
-        if len(best) > 1:
-            best.sort(key=lambda seat: seat.key.in_flight)
-        for seat in best:
-            wait = 0.0 if seat.key.slots is None else seat.key.slots.admit(tokens, now)
-            if wait <= 0.0:
-                if len(seats) > 1:
-                    place.next_seat = (seat.index + 1) % len(seats)
-                return seat
-            soonest = min(soonest, Monotonic(now + wait))
-        return Denied("keys", soonest)
+        permit = Permit(place, seat, generation, tokens)
+        if seat.quota is not None:
+            permit.reckoned = (prompt, seat.quota.take(tokens, prompt))
+        return permit

@@ -8,6 +8,7 @@ House rules of this file:
 * The line is bounded. When it is full the lowest priority goes first, and of equals the newest: whoever has waited for
   longer is nearer to an answer.
 * Nobody is overtaken by a newcomer of the same or a lower priority that wants the same deployment (`blocks`).
+* Whoever would wait in vain need not line up (`policy.shedding`).
 * Nothing waits past its deadline: `ripe` hands out such a ticket, and its request finds out by itself.
 
 Each operation costs O(log n) (amortised: what has left the line stays in the heaps until it comes up).
@@ -23,6 +24,7 @@ from standfast.canon.ask import Ask
 from standfast.canon.deployment import Deployment
 from standfast.canon.instants import Monotonic
 from standfast.canon.settings import Seconds, Settings
+from standfast.policy.shedding import Shedding
 
 LEAST_COST = 1.0
 """Tokens that a request is charged at least, so that tags move on."""
@@ -37,10 +39,12 @@ class QueueSettings(Settings):
     Attributes:
         max_waiting: requests that may wait at the same time; 0 for none (Envoy's `max_pending_requests` is 1024).
         max_wait: the longest wait, seconds; below what clients and proxies give up after.
+        shed_early: refuse at once whoever would wait in vain, lowest priority first, instead of after the wait.
     """
 
     max_waiting: Annotated[int, Field(ge=0)] = 1000
     max_wait: Annotated[Seconds, Field(gt=0)] = 10.0
+    shed_early: bool = True
 
 
 class Ticket:
@@ -78,12 +82,24 @@ class Line:
 
     Attributes:
         settings: the same.
+        shedding: who need not line up, because it would wait in vain.
     """
 
-    __slots__ = ("_by_deployment", "_finish", "_next", "_numbers", "_ripening", "_time", "_waiting", "settings")
+    __slots__ = (
+        "_by_deployment",
+        "_finish",
+        "_next",
+        "_numbers",
+        "_ripening",
+        "_time",
+        "_waiting",
+        "settings",
+        "shedding",
+    )
 
     def __init__(self, settings: QueueSettings) -> None:
         self.settings = settings
+        self.shedding = Shedding()
         self._numbers = itertools.count()
         self._waiting: dict[int, Ticket] = {}
         self._by_deployment: dict[Deployment, list[tuple[int, float, int]]] = {}
@@ -101,13 +117,13 @@ class Line:
         Returns:
             Whoever had to leave because the line was full (perhaps this one), None if there was room.
         """
-        del now
         shed: Ticket | None = None
         if len(self._waiting) >= self.settings.max_waiting:
             shed = self._worst(ticket)
             if shed is ticket:
                 return ticket
             self.leave(shed)
+        self.shedding.lined_up(ticket.ask, now, again=ticket.tag is not None)
         if ticket.tag is None:
             ticket.tag = self._tag(ticket.ask)
         number = ticket.number = next(self._numbers)
@@ -121,7 +137,8 @@ class Line:
 
     def leave(self, ticket: Ticket) -> None:
         """Wait no longer; does nothing if it does not wait."""
-        self._waiting.pop(ticket.number, None)
+        if self._waiting.pop(ticket.number, None) is not None:
+            self.shedding.left(ticket.ask)
         ticket.number = -1
         if not self._waiting:
             self._by_deployment.clear()
@@ -135,10 +152,9 @@ class Line:
 
     def freed(self, deployment: Deployment, now: Monotonic) -> Ticket | None:
         """Whose turn it is now that a slot is free there; None if nobody waits for it."""
-        del now
         ticket = self._first(deployment)
         if ticket is not None:
-            self._serve(ticket)
+            self._serve(ticket, now)
         return ticket
 
     def ripe(self, now: Monotonic) -> list[Ticket]:
@@ -150,10 +166,16 @@ class Line:
                 found.append(ticket)
         found.sort(key=lambda ticket: (-ticket.ask.priority, ticket.tag))
         for ticket in found:
-            self._serve(ticket)
+            self._serve(ticket, now)
         return found
 
-    def _serve(self, ticket: Ticket) -> None:
+    def hopeless(self, ask: Ask, deadline: Monotonic, now: Monotonic) -> bool:
+        """Would a newcomer wait in vain until this instant? Then it is shed at the door."""
+        return self.settings.shed_early and self.shedding.hopeless(ask, deadline - now, now)
+
+    def _serve(self, ticket: Ticket, now: Monotonic) -> None:
+        if now < ticket.deadline:
+            self.shedding.called(ticket.ask, now)
         self._time = max(self._time, ticket.tag or 0.0)
         self.leave(ticket)
 

@@ -4,11 +4,13 @@ from dataclasses import dataclass
 
 from standfast.canon.deployment import Deployment
 from standfast.canon.instants import Monotonic
+from standfast.policy.adaptive import Adaptive
 from standfast.policy.breaker import Breaker, BreakerSettings, State
 from standfast.policy.cooldown import Cooldown
 from standfast.policy.health import Health
 from standfast.policy.latency import Latency, Pace, Trail
 from standfast.policy.limits import KeySlots
+from standfast.policy.quota import Marks, Quota
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,19 +45,34 @@ class Key:
 class Seat:
     """One key at one deployment."""
 
-    __slots__ = ("hinted", "index", "key", "rest")
+    __slots__ = ("hinted", "index", "key", "metered", "quota", "rest", "unread")
 
     def __init__(self, index: int, key: Key) -> None:
+        self.quota: Quota | None = None  # what answers tell of its limits; None while none has told any
+        self.unread = 0  # answers whose telling need not be read
+        self.metered = key.slots is not None  # something is counted for each attempt
         self.index = index
         self.key = key
         self.rest = Cooldown()
         self.hinted = Monotonic(0.0)  # the end of a rest that the provider itself named
+
+    def wait(self, tokens: int, prompt: int, now: Monotonic) -> float:
+        """0.0 if a request of about so many tokens may go now (the key's slot is then taken), else seconds."""
+        wait = 0.0
+        if self.quota is not None:
+            wait = self.quota.wait(tokens, prompt, now)
+            if not self.quota.plenty:
+                self.unread = 0
+        if self.key.slots is None:
+            return wait
+        return wait if wait > 0.0 else self.key.slots.admit(tokens, now)
 
 
 class Place:
     """One deployment."""
 
     __slots__ = (
+        "adaptive",
         "breaker",
         "choosy",
         "deployment",
@@ -75,6 +92,7 @@ class Place:
         self.deployment = deployment
         self.settings = settings
         self.breaker = Breaker(settings)
+        self.adaptive = Adaptive()
         self.health: Health | None = None  # None while it is not watched
         self.rest = Cooldown()
         self.hinted = Monotonic(0.0)
@@ -90,7 +108,7 @@ class Place:
 class Permit:
     """Leave to send one attempt. Compared by identity; settle it exactly once, through the fleet."""
 
-    __slots__ = ("generation", "key", "place", "seat", "settled", "tokens", "trail")
+    __slots__ = ("generation", "key", "load", "place", "reckoned", "seat", "settled", "tokens", "trail")
 
     def __init__(self, place: Place, seat: Seat, generation: int, tokens: int) -> None:
         self.place = place
@@ -98,8 +116,10 @@ class Permit:
         self.key = seat.index
         self.generation = generation
         self.tokens = tokens
+        self.load = place.in_flight  # attempts under way there when it was given, this one included
         self.settled = False
         self.trail: Trail | None = None
+        self.reckoned: tuple[int, Marks] | None = None  # prompt tokens, and how the seat's quota stood then
 
     @property
     def deployment(self) -> Deployment:
@@ -117,7 +137,8 @@ class Denied:
 
     Attributes:
         why: `open` (breaker), `resting` (deployment), `keys` (every key rests or is at its limit), `tried` (no key left
-            that this request has not used), `unhealthy` (checks say so; a reason to go elsewhere, not to give up).
+            that this request has not used), `full` (as many attempts under way as the deployment can take),
+            `unhealthy` (checks say so; a reason to go elsewhere, not to give up).
         until: when asking again has a chance.
     """
 
@@ -150,9 +171,12 @@ def inherit(place: Place, before: Place) -> None:
         place.breaker = before.breaker
     place.health = before.health
     place.pace = before.pace
+    place.adaptive = before.adaptive
     place.rest, place.hinted, place.stream, place.whole = before.rest, before.hinted, before.stream, before.whole
     seats = {id(seat.key): seat for seat in before.seats}
     for seat in place.seats:
         old = seats.get(id(seat.key))
         if old is not None:
             seat.rest, seat.hinted = old.rest, old.hinted
+            if old.quota is not None:
+                seat.quota, seat.unread, seat.metered, place.choosy = old.quota, old.unread, True, True

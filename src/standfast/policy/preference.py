@@ -113,6 +113,7 @@ class Preference:
         past.failure = failure
         if failure.meaning.blame is Blame.PROVIDER:
             self._shunned.add(target.deployment.provider)
+            self.denied[target] = Denied("full", NEVER)  # it can be waited for
 
     def rule_out(self, target: Target, failure: Failure) -> None:
         """The request cannot be expressed there."""

@@ -125,11 +125,11 @@ class Running(msgspec.Struct, eq=False):
             self._hear()
 
     def _hear(self) -> None:
-        """Events of the shared budget are told by whoever meets them first."""
-        news = self._budget.news
-        if news:
-            self.changes += news
-            news.clear()
+        """Events of what is shared, the budget and the line, are told by whoever meets them first."""
+        for news in (self._budget.news, self._fleet.line.shedding.news):
+            if news:
+                self.changes += news
+                news.clear()
 
     def _end(self) -> None:
         self.over = True

@@ -32,6 +32,8 @@ def soundness(place: Place, now: Monotonic) -> float:
     state = place.breaker.state(now)
     if state is State.OPEN or place.rest.until > now:
         return 0.0
+    if place.in_flight >= place.adaptive.ceiling and place.in_flight >= place.adaptive.limit(now):
+        return 0.0
     for seat in place.seats:
         if seat.rest.until <= now and seat.key.rest.until <= now:
             break
@@ -56,6 +58,9 @@ def hindrance(place: Place, now: Monotonic) -> str:
     free = min((max(seat.rest.until, seat.key.rest.until) for seat in place.seats), default=NEVER)
     if free > now:
         return f"all its keys rest for {free - now:.1f} s"
+    limit = place.adaptive.limit(now)
+    if place.in_flight >= limit:
+        return f"it is full: {place.in_flight} under way, {limit:g} at a time"
     health = place.health
     if health is not None and health.shunned > now and place.breaker.state(now) is State.CLOSED:
         return f"it is unhealthy: {health.reason}"

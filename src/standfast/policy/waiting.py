@@ -4,7 +4,7 @@ Rules:
 
 * A request waits when nothing but limits (of keys, of requests at the same time) keeps it from being sent, and a short
   wait may suffice: until the line's own limit and never beyond its deadline. A wait that is known to be longer is not
-  begun.
+  begun, and neither is one that is to be expected longer because too many go first (`policy.shedding`).
 * Who is denied again when it is its turn keeps its place in the line, and the time since which it waits.
 * Only who is first for a deployment is told when to look again; who stands behind others is woken when they are sent
   or leave. So the order holds even where small requests would slip through limits that stop a large one.
@@ -63,7 +63,7 @@ class Waiting:
         since = now if self._ticket is None else self._ticket.since
         deadline = min(deadline, Monotonic(since + line.settings.max_wait))
         ripe = self._ripe(found, deadline, now)
-        if now >= deadline or ripe is None:
+        if now >= deadline or ripe is None or (self._ticket is None and line.hopeless(effort.ask, deadline, now)):
             self.shed = True
             return None
         self.targets = list(dict.fromkeys(target for _, target in found))

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from standfast.canon.failure import Failure, FailureKind
 from standfast.canon.instants import Monotonic
+from standfast.canon.rates import Rate
 from standfast.policy.timeouts import Deadlines
 from standfast.sim.settings import Error
 from standfast.sim.world import noticed
@@ -64,6 +65,7 @@ class Call:
         held: it has a place at the station.
         pace: seconds from token to token, once it is served.
         first_at: when content comes, if it comes.
+        rates: what the head of the answer tells of rate limits; None once it has been told.
     """
 
     __slots__ = (
@@ -80,6 +82,7 @@ class Call:
         "pace",
         "phase",
         "prompt",
+        "rates",
         "request",
         "started",
         "station",
@@ -97,6 +100,7 @@ class Call:
         self.key = key
         self.started = station.world.now
         self.error: Error | None = None
+        self.rates: tuple[Rate, ...] | None = ()
         self.phase = WAITING
         self.held = False
         self.pace = 0.0

@@ -17,7 +17,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol
 
 from standfast.canon.ask import Ask
-from standfast.canon.failure import Failure
+from standfast.canon.failure import Failure, FailureKind
 from standfast.canon.instants import Monotonic
 from standfast.canon.usage import Usage
 from standfast.policy.exchange import Exchange
@@ -44,6 +44,17 @@ from standfast.sim.world import noticed
 if TYPE_CHECKING:  # the stage starts drives
     from standfast.sim.stage import Stage
 
+
+HEADLESS = frozenset(
+    (
+        FailureKind.CONNECT_FAILED,
+        FailureKind.CONNECT_TIMEOUT,
+        FailureKind.FIRST_TOKEN_TIMEOUT,
+        FailureKind.BROKEN_STREAM,
+        FailureKind.STALLED,
+    )
+)
+"""Failures without the head of an answer, or long after it: nothing is told of rate limits."""
 
 ALIKE = 8.0
 """Tokens for which two answers to one question read the same, on average."""
@@ -120,6 +131,7 @@ class Drive:
     def first_content(self, call: Call, now: Monotonic) -> None:
         """Content of a stream has come."""
         send = self._calls[call]
+        self._told(call, send, now)
         self._perform(self.exchange.first_content(send.permit, now), now)
         if send.purpose is Purpose.REPLAY and call in self._calls:
             self._compare(call, send, now)
@@ -127,15 +139,18 @@ class Drive:
     def completed(self, call: Call, now: Monotonic) -> None:
         """The answer is whole."""
         self._served = send = self._calls.pop(call)
+        self._told(call, send, now)
         exchange, request = self.exchange, self.request
         if not request.stream:
             self._perform(exchange.first_content(send.permit, now), now)
         self._perform(exchange.completed(send.permit, Usage(call.prompt, call.completion), now), now)
-        self._makes_room(send, now)
+        self._freed(send, now)
 
     def failed(self, call: Call, failure: Failure, now: Monotonic) -> None:
         """There is no (whole) answer from it."""
         send = self._calls.pop(call)
+        if failure.kind not in HEADLESS:
+            self._told(call, send, now, limited=failure.kind is FailureKind.RATE_LIMITED)
         if send.permit is self._giving:
             kept = self._shown if send.purpose is Purpose.RESUME else 0
             self._shown = kept + call.produced(now)
@@ -143,7 +158,7 @@ class Drive:
         stream = self.request.stream
         steps = self.exchange.failed(send.permit, failure, now, replayable=stream, resumable=stream)
         self._perform(steps, now)
-        self._makes_room(send, now)
+        self._freed(send, now)
 
     # what the line tells
 
@@ -189,6 +204,22 @@ class Drive:
         if isinstance(holder, Drive):
             holder.shed(now)
 
+    def _freed(self, send: Send, now: Monotonic) -> None:
+        """An attempt is over: its place may be somebody's turn."""
+        if self._stage.fleet.line:
+            self._stage.freed(send.target.deployment, now)
+
+    def _told(self, call: Call, send: Send, now: Monotonic, *, limited: bool = False) -> None:
+        """The head of an answer is here: what it tells of rate limits is read now and then, as `engine.call` does."""
+        rates, seat = call.rates, send.permit.seat
+        if rates is None:
+            return
+        call.rates = None
+        if seat.unread and not limited:
+            seat.unread -= 1
+        else:
+            self.exchange.told(send.permit, rates, now)
+
     def _free(self, freed: Freed, now: Monotonic) -> None:
         self._stage.freed(freed.deployment, now)
 
@@ -208,14 +239,8 @@ class Drive:
             if send.permit is abandon.permit:
                 del self._calls[call]
                 call.stop(now)
-                self._makes_room(send, now)
+                self._freed(send, now)
                 return
-
-    def _makes_room(self, send: Send, now: Monotonic) -> None:
-        """An attempt is over: whoever waits for its place may try."""
-        stage = self._stage
-        if stage.fleet.line:
-            stage.freed(send.target.deployment, now)
 
     # a replay
 

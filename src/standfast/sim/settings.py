@@ -178,12 +178,14 @@ class RateLimits(Settings):
         rpm, tpm: requests and tokens (prompt and completion) a minute; None for unlimited.
         burst: a bucket holds what so long allows (10 s, as Azure's slices).
         hint: the refusal names the seconds to wait (Retry-After).
+        tells: every answer tells what is left, in its headers (as OpenAI, Anthropic and Groq do).
     """
 
     rpm: Annotated[float, Field(gt=0)] | None = None
     tpm: Annotated[float, Field(gt=0)] | None = None
     burst: Positive = 10.0
     hint: bool = True
+    tells: bool = True
 
 
 class Quota(Settings):

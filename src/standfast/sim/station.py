@@ -13,6 +13,7 @@ from types import MappingProxyType
 
 from standfast.canon.failure import Failure, FailureKind
 from standfast.canon.instants import Monotonic
+from standfast.canon.rates import Counts, Rate
 from standfast.sim.call import OVER, Call
 from standfast.sim.settings import Error, RateLimits, Upstream
 from standfast.sim.spread import Sampler, Spread
@@ -56,6 +57,11 @@ class Bucket:
     def take(self, amount: float) -> None:
         """Take it; what is owed is waited for."""
         self._level -= amount
+
+    def rate(self, counts: Counts, per_minute: float) -> Rate:
+        """What a header says of it: whole numbers and milliseconds, to the allowance of a minute."""
+        full = round((self._size - self._level) / self._rate, 3)
+        return Rate(counts.value, counts, max(0.0, float(int(self._level))), per_minute, full)
 
 
 class Station:
@@ -202,6 +208,7 @@ class Station:
             waits = [bucket.wait(amount, now) for bucket, amount in zip(buckets, (1, tokens), strict=True) if bucket]
             wait = max(waits, default=0.0)
             if wait > 0:
+                call.rates = _told(spec.limits, buckets)
                 return Failure(_K.RATE_LIMITED, "rehearsed", status=429, retry_after=wait if spec.limits.hint else None)
         if spec.quota is not None:
             quota = spec.quota
@@ -216,6 +223,8 @@ class Station:
         for bucket, amount in zip(buckets, (1, tokens), strict=True):
             if bucket is not None:
                 bucket.take(amount)
+        if spec.limits is not None:
+            call.rates = _told(spec.limits, buckets)
         return None
 
     def _places(self) -> float:
@@ -294,3 +303,11 @@ def _buckets(limits: RateLimits) -> tuple[Bucket | None, Bucket | None]:
     """Of one key: requests, tokens."""
     requests = None if limits.rpm is None else Bucket(limits.rpm, limits.burst)
     return requests, None if limits.tpm is None else Bucket(limits.tpm, limits.burst)
+
+
+def _told(limits: RateLimits, buckets: tuple[Bucket | None, Bucket | None]) -> tuple[Rate, ...]:
+    """What the head of an answer tells, as of when its request was admitted or refused."""
+    if not limits.tells:
+        return ()
+    spec = ((buckets[0], Counts.REQUESTS, limits.rpm), (buckets[1], Counts.TOKENS, limits.tpm))
+    return tuple(bucket.rate(counts, most) for bucket, counts, most in spec if bucket is not None and most is not None)

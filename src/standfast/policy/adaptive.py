@@ -1,0 +1,213 @@
+"""How many attempts at the same time one deployment can take, learned from how it takes them.
+
+House rules of this file:
+
+* Nobody is limited who never pushes back: the limit is infinite until something speaks for a finite one, and becomes
+  infinite again when nothing has spoken for it for a while.
+* Total duration never counts: it is the length of the answer. A long stream occupies a place and says nothing.
+* Two things speak for a limit, and both say at which load (attempts under way when one more was sent):
+
+      overload    503, 529, "overloaded": so many at the same time were too many. One alone may be chance, so without
+                  a limit the second one within `TWICE_WITHIN` seconds begins one; with a limit each one cuts it.
+      slowness    a standing queue at the upstream: of the last `ROW` first tokens even the *fastest* was slower than
+                  `tolerance` x what is usual for its size of prompt. The minimum is looked at, as CoDel does (Nichols
+                  and Jacobson, 2012; RFC 8289), because a queue delays everybody, and bad luck only some.
+
+  Slowness never cuts below the load at which first tokens were seen to come as usual: an upstream that became slower
+  for reasons of its own keeps what it has carried well. What is slow for long becomes the usual.
+* A word about a load above the limit is old: it was sent before the cut, and cuts nothing again (TCP's one reduction
+  for each window).
+* Overload is ill health only if it is not about load: nothing else was under way, or nothing has succeeded since the
+  last cut. Then the breaker judges it, and when it opens the limit is lifted.
+
+Theory. The limit moves as the congestion window of TCP CUBIC (RFC 9438): after a cut it comes back to the load that was
+too much within `recovery` seconds, first quickly, then carefully; if nothing happens there it goes beyond, first
+carefully, then quickly. It grows with time and not with answers, because answers of language models take seconds to
+minutes. The gradient of first-token times (usual / now) bounds how far slowness cuts, as in Netflix's Gradient2.
+"""
+
+import math
+from bisect import bisect
+from typing import Annotated
+
+from pydantic import Field
+
+from standfast.canon.instants import Monotonic
+from standfast.canon.settings import Seconds, Settings
+from standfast.policy.latency import SIZES
+
+INFINITE = math.inf
+
+ROW = 10
+"""First tokens in a row that must all be slow: by chance (one in five is) that happens once in ten million."""
+
+TWICE_WITHIN = 2.0
+"""Seconds within which a second overload answer shows that the first one was no accident."""
+
+STEEPEST = 0.5
+"""Slowness cuts to no less than this share of the load at once (Gradient2, TCP Reno)."""
+
+LEARN, DRIFT = 0.05, 0.002
+"""Weight of the newest first token in what is usual; and if it is slower and either the load was never carried well or
+there is a limit: else a queue that has come to stay would become the usual, and the limit creep up with it."""
+
+FADE = 0.999
+"""What a load that was carried well is still worth one first token later."""
+
+FORGOTTEN = 8.0
+"""A limit that has grown to so many times the load that was too much limits nobody any more."""
+
+TOLD = 1.5
+"""A limit that has moved by this factor since it was told last is told again."""
+
+
+class AdaptiveSettings(Settings):
+    """How many attempts at the same time a deployment is given, learned from how it takes them.
+
+    Attributes:
+        enabled: switches it off.
+        least: the limit never falls below this.
+        backoff: what is left of the limit after an overload answer (0.9, as Netflix's AIMD limit).
+        recovery: within so many seconds the limit returns to the load that was too much.
+        tolerance: so many times slower than usual is slow (1.5, as Netflix's Gradient2).
+    """
+
+    enabled: bool = True
+    least: Annotated[int, Field(ge=1)] = 1
+    backoff: Annotated[float, Field(gt=0, lt=1)] = 0.9
+    recovery: Annotated[Seconds, Field(gt=0)] = 10.0
+    tolerance: Annotated[float, Field(gt=1)] = 1.5
+
+
+DEFAULT = AdaptiveSettings()
+
+_NO_ROW = (0, INFINITE, 0)
+
+
+class Adaptive:
+    """The limit of one deployment.
+
+    Args:
+        settings: how it moves.
+
+    Attributes:
+        settings: the same.
+        ceiling: attempts that may be under way, as of the last look: it may be more by now, never less. Infinite
+            for no limit.
+        moved: there was a cut, and since then either nothing succeeded or the limit has not been lifted.
+    """
+
+    __slots__ = (
+        "_alive",
+        "_at",
+        "_low",
+        "_peak",
+        "_reason",
+        "_row",
+        "_slow",
+        "_told",
+        "_usual",
+        "_warned",
+        "_well",
+        "ceiling",
+        "moved",
+        "settings",
+    )
+
+    def __init__(self, settings: AdaptiveSettings = DEFAULT) -> None:
+        self.settings = settings
+        self._slow = settings.tolerance
+        self._usual = [0.0] * (len(SIZES) + 1)  # seconds to the first token, by class of prompt size; 0 for unknown
+        self._well = 0.0  # the highest load at which first tokens came as usual
+        self._told = INFINITE
+        self._reason = ""
+        self._at = Monotonic(0.0)  # of the last cut
+        self.lift()
+
+    def lift(self) -> None:
+        """Forget the limit: what follows is judged by somebody else (a breaker that opens), or anew."""
+        self.ceiling = INFINITE
+        self._low = self._peak = INFINITE  # what it was cut to, and the load that was too much
+        self._alive = True  # something has succeeded since the last cut
+        self._warned = Monotonic(-INFINITE)  # by an overload answer that cut nothing
+        self._row = _NO_ROW  # slow first tokens in a row, the least slow of them, the highest load
+        self.moved = self._told != INFINITE
+
+    def limit(self, now: Monotonic) -> float:
+        """Attempts that may be under way now, a whole number; infinite for no limit."""
+        if self.ceiling == INFINITE:
+            return INFINITE
+        low, peak = self._low, self._peak
+        spread = max(1.0, peak - low)
+        limit = max(low, peak - spread * (1.0 - (now - self._at) / self.settings.recovery) ** 3)
+        self.ceiling = math.floor(limit) if limit < FORGOTTEN * max(peak, self._well) else INFINITE
+        return self.ceiling
+
+    def overloaded(self, load: int, now: Monotonic) -> bool:
+        """An attempt that was the `load`-th under way was refused. Is it about load, and not about health?"""
+        settings, limit = self.settings, self.limit(now)
+        if load <= settings.least:
+            return False
+        if load > limit:
+            return True
+        alive = self._alive
+        if not settings.enabled:
+            self._alive, self.moved = False, True
+        elif limit == INFINITE and now - self._warned > TWICE_WITHIN:
+            self._warned = now
+            return True
+        else:
+            peak = max(float(settings.least), load - 1.0)
+            self._cut(max(float(settings.least), peak * settings.backoff), peak, "overloaded", now)
+        return alive
+
+    def spoke(self, seconds: float, prompt: int, load: int, now: Monotonic) -> None:
+        """The first token of a stream that was the `load`-th attempt under way came after so many seconds."""
+        self._alive = True
+        size = bisect(SIZES, prompt)
+        usual = self._usual[size]
+        if usual == 0.0:
+            self._usual[size] = seconds
+            return
+        most = usual * self._slow
+        if seconds > usual and (self.ceiling != INFINITE or load > self._well):
+            self._usual[size] = usual + DRIFT * (min(seconds, most) - usual)
+        else:
+            self._usual[size] = usual + LEARN * (min(seconds, most) - usual)  # beyond `most` it may be luck
+        if seconds <= most:
+            well = self._well * FADE
+            self._well = load if load > well else well  # noqa: FURB136 - max() costs more
+            self._row = _NO_ROW
+        elif load <= self.limit(now):
+            self._was_slow(seconds / usual, load, now)
+
+    def succeeded(self) -> None:
+        """An answer is whole. Needs to be told only if the limit has `moved`."""
+        self._alive = True
+        self.moved = self._told != INFINITE or self.ceiling != INFINITE
+
+    def news(self, now: Monotonic) -> tuple[float, float, str] | None:
+        """The limit as it was told last, as it is, and why, if that is worth telling; it is told now."""
+        before, after = self._told, self.limit(now)
+        if before == after or (before < TOLD * after and after < TOLD * before):
+            return None
+        self._told = after
+        return before, after, self._reason if after < before else "nothing speaks against more"
+
+    def _was_slow(self, ratio: float, load: int, now: Monotonic) -> None:
+        count, least, peak = self._row
+        count, least, peak = count + 1, min(least, ratio), max(peak, load)
+        self._row = (count, least, peak)
+        settings = self.settings
+        if count >= ROW:
+            self._row = _NO_ROW
+            floor = max(self._well, float(settings.least))
+            if settings.enabled and peak > floor:
+                gradient = min(settings.backoff, max(STEEPEST, 1.0 / least))
+                self._cut(max(floor, peak * gradient), float(peak), "slow first tokens", now)
+
+    def _cut(self, low: float, peak: float, reason: str, now: Monotonic) -> None:
+        self._low, self._peak, self._at, self._reason = low, peak, now, reason
+        self.ceiling = math.floor(low)
+        self._alive, self.moved = False, True
+        self._row = _NO_ROW

@@ -1,0 +1,75 @@
+"""Which key an attempt is sent with, and what its limits learn: the limits that are configured and those that are told.
+
+House rules of this file:
+
+* A key that rests, or that this request has used, is no candidate. Of the others those with plenty left come first,
+  then those with the fewest attempts under way; equals take turns.
+* The first candidate whose limits let the request pass is taken. If none does, the request knows when to ask again.
+* What answers tell of a key's limits at this deployment is kept with its seat (`policy.quota`), because providers
+  count by model.
+"""
+
+from collections.abc import Collection
+
+from standfast.canon.instants import NEVER, Monotonic
+from standfast.canon.rates import Rate
+from standfast.policy.places import Denied, Permit, Place, Seat
+from standfast.policy.quota import SELDOM, Quota
+
+
+def take_seat(place: Place, tokens: int, prompt: int, now: Monotonic, tried: Collection[int]) -> Seat | Denied:
+    """The least busy key that may serve, taken in turn where equal. Takes its slot."""
+    seats = place.seats
+    soonest = NEVER
+    untried = False
+    best: list[Seat] = []
+    for offset in range(len(seats)):
+        seat = seats[(place.next_seat + offset) % len(seats)]
+        if tried and seat.index in tried:
+            continue
+        untried = True
+        until = max(seat.rest.until, seat.key.rest.until)
+        if until > now:
+            soonest = min(soonest, until)
+        else:
+            best.append(seat)
+    if not untried:
+        return Denied("tried", NEVER)
+    if len(best) > 1:
+        best.sort(key=_eagerness)
+    for seat in best:
+        wait = seat.wait(tokens, prompt, now) if seat.metered else 0.0
+        if wait <= 0.0:
+            if len(seats) > 1:
+                place.next_seat = (seat.index + 1) % len(seats)
+            return seat
+        soonest = min(soonest, Monotonic(now + wait))
+    return Denied("keys", soonest)
+
+
+def learn(permit: Permit, rates: Collection[Rate], now: Monotonic) -> None:
+    """What an answer's headers tell of the limits of its key; also if they tell nothing."""
+    seat = permit.seat
+    if seat.quota is None and rates:
+        seat.quota = Quota(unseen=seat.key.in_flight - 1)
+        seat.metered = permit.place.choosy = True
+    if seat.quota is None:
+        seat.unread = SELDOM - 1
+        return
+    seat.quota.hear(rates, None if permit.reckoned is None else permit.reckoned[1], now)
+    seat.unread = seat.quota.unread
+
+
+def _eagerness(seat: Seat) -> tuple[bool, int]:
+    """Least first: keys whose limits are nearly spent come last, then those that are busy."""
+    return seat.quota is not None and seat.quota.nearly_spent, seat.key.in_flight
+
+
+def give_back(permit: Permit, tokens: int | None, now: Monotonic) -> None:
+    """The limits of the key learn what the attempt really used; 0 if it was not sent."""
+    seat = permit.seat
+    if seat.key.slots is not None:
+        seat.key.slots.release(permit.tokens, tokens, now)
+    if tokens == 0 and seat.quota is not None and permit.reckoned is not None:
+        prompt, marks = permit.reckoned
+        seat.quota.give_back(permit.tokens, prompt, marks)
