@@ -26,10 +26,15 @@ SCENARIO = {
         "*": {
             "first_token": {"low": "20ms", "high": "60ms"},
             "per_token": "2ms",
-            "errors": [{"kind": "server_error", "share": 0.1}, {"kind": "invalid_reply", "share": 0.05}],
         },
-        "primary": {"errors": [{"kind": "connect_failed", "share": 0.3}], "limits": {"rpm": 1200}},
-        "last": {"errors": []},
+        "primary": {
+            "limits": {"rpm": 1200},
+            "errors": [
+                {"kind": "connect_failed", "share": 0.2},
+                {"kind": "server_error", "share": 0.2},
+                {"kind": "invalid_reply", "share": 0.2},
+            ],
+        },
     },
 }
 
@@ -47,7 +52,10 @@ def config(ports: dict[str, int] | None = None) -> dict[str, object]:
         "keys": [{"name": "app", "key": "the-key-of-the-app"}],
         "providers": providers,
         "models": {"m": ["openai/gpt-4.1", "anthropic/claude-sonnet-4-5", "gemini/gemini-2.5-flash"]},
-        "defaults": {"retry": {"backoff": {"base": "20ms", "cap": "50ms"}}},
+        "defaults": {
+            "retry": {"backoff": {"base": "20ms", "cap": "50ms"}},
+            "breaker": {"consecutive": 1000, "rate": 1.0},  # never: each kind of failure is met
+        },
         "log": {"format": "off"},
     }
 
