@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test fuzz lint format bench availability lock clean
+.PHONY: help run test fuzz lint format bench availability drills lock clean
 
 help: ## what can be made
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -48,6 +48,9 @@ bench: $(VENV)/.dev ## measure beside nginx (needs nginx and wrk) and write docs
 
 availability: $(VENV)/.dev ## play all scenarios and write docs/availability.md
 	@$(BIN)/python docs/availability.py
+
+drills: $(VENV)/.dev ## perform all scenarios for real (half an hour) and write their table into docs/availability.md
+	@$(BIN)/python docs/drills.py
 
 lock: $(VENV)/.dev ## resolve the dependencies anew
 	@$(BIN)/python -m pip install --quiet uv

@@ -1,6 +1,7 @@
-"""Play all shipped scenarios and write the table of docs/availability.md: `make availability`, about twenty seconds.
+"""Play all shipped scenarios and write docs/availability.md's tables and pictures: `make availability`, half a minute.
 
-The prose beside the table is written by hand: read it again after a play that differs.
+The prose beside them is written by hand: read it again after a play that differs. The table of drills is written by
+docs/drills.py.
 """  # noqa: INP001 - a script, not a package
 
 import re
@@ -8,8 +9,18 @@ import subprocess
 import sys
 from pathlib import Path
 
+from standfast.config.load import from_mapping
+from standfast.sim import files
+from standfast.sim.picture import draw
+from standfast.sim.report import Report, report_of
+from standfast.sim.settings import Scenario
+from standfast.sim.stage import Stage
+
 PAGE = Path(__file__).with_name("availability.md")
-TABLE = re.compile(r"(<!-- table: written by docs/availability.py -->\n).*?(\n<!-- /table -->)", re.DOTALL)
+PICTURES = Path(__file__).with_name("pictures")
+
+MIXED, SEEDS = "mixed-schedule", (1, 2, 3)
+BARS = ("availability_unbroken", "broken", "attempts_beyond_failures", "p99_first_token_ms", "p99_total_ms")
 
 
 def played() -> str:
@@ -18,10 +29,57 @@ def played() -> str:
     return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout.strip()  # noqa: S603 - our own
 
 
+def report(scenario: Scenario, label: str, seed: int) -> Report:
+    """One play with the scenario's own configuration."""
+    stage = Stage(from_mapping(scenario.config or {}, {}), scenario, seed)
+    return report_of(stage.run(), scenario, label, seed)
+
+
+def mixed() -> str:
+    """The mixed schedule beside a healthy day, seed by seed."""
+    ill = files.shipped(MIXED)
+    well = ill.model_copy(update={"troubles": ()})
+    headings = ("seed", "", "answered of what was not cut, %", "cut", "attempts beyond failures", "first token p99, ms")
+    lines = ["| " + " | ".join((*headings, "whole answer p99, ms")) + " |", "|---|---|" + "---:|" * len(BARS)]
+    for seed in SEEDS:
+        for label, scenario in (("mixed schedule", ill), ("healthy", well)):
+            figures = report(scenario, label, seed).figures
+            cells = [f"{figures[name] or 0:,.5g}" for name in BARS]
+            lines.append(f"| {seed} | {label} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def drawn() -> str:
+    """A picture of each scenario with its own configuration, and the lines that show them."""
+    PICTURES.mkdir(exist_ok=True)
+    lines = []
+    for name in files.names():
+        scenario = files.shipped(name)
+        picture = draw([report(scenario, "default", scenario.seed)])
+        (PICTURES / f"{name}.svg").write_text(picture.svg(), "utf-8")
+        lines.append(f"![{name}: {scenario.title}](pictures/{name}.svg)")
+    return "\n\n".join(lines)
+
+
+def replaced(page: str, part: str, text: str) -> str:
+    """The page with one part written anew.
+
+    Raises:
+        SystemExit: the part's marks are gone.
+    """
+    marks = re.compile(rf"(<!-- {part}: written by docs/availability.py -->\n).*?(\n<!-- /{part} -->)", re.DOTALL)
+    page, found = marks.subn(lambda match: match[1] + text + match[2], page)
+    if not found:
+        sys.exit(f"docs/availability.md has lost the marks of its {part}")
+    return page
+
+
 if __name__ == "__main__":
     table = played()
-    page, found = TABLE.subn(lambda match: match[1] + table + match[2], PAGE.read_text("utf-8"))
-    if not found or not table.startswith("| scenario |"):
-        sys.exit("docs/availability.md has lost the markers of its table, or there is no table")
-    PAGE.write_text(page, "utf-8")
-    sys.stdout.write(f"wrote {PAGE}\n")
+    if not table.startswith("| scenario |"):
+        sys.exit("there is no table")
+    written = PAGE.read_text("utf-8")
+    for part, text in (("table", table), ("mixed", mixed()), ("pictures", drawn())):
+        written = replaced(written, part, text)
+    PAGE.write_text(written, "utf-8")
+    sys.stdout.write(f"wrote {PAGE} and {PICTURES}\n")

@@ -29,21 +29,33 @@ def performed(name: str) -> dict[str, object]:
     """The report of one drill."""
     rate = () if name in OWN_RATE else ("--rate", RATE)
     report: dict[str, object] = json.loads(_standfast("drill", name, "--minutes", MINUTES, *rate, "--json"))
-    return report
+    return {**report, "commit": _commit()}
 
 
 def rows(name: str, report: dict[str, object]) -> list[str]:
     """Two lines: the drill's figures, the rehearsal's."""
-    verdicts = report["agreement"]
-    differing = [each["text"].split(" (")[0] for each in verdicts if not each["met"]]  # type: ignore[attr-defined]
     lines = []
     for label in ("drill", "rehearsal"):
         figures = report[label]["figures"]  # type: ignore[index]
         cells = [_number(figures[figure]) for figure in FIGURES]
-        last = "" if label == "rehearsal" else "; ".join(differing) or "yes"
         first = name if label == "drill" else f"{figures['requests']:,} requests"
+        last = agrees(report["agreement"]) if label == "drill" else ""
         lines.append("| " + " | ".join([first, label, *cells, last]) + " |")
     return lines
+
+
+def agrees(verdicts: object) -> str:
+    """In words: which bars are not met, and whether chance makes as much."""
+    words = []
+    for each in verdicts:  # type: ignore[attr-defined]
+        if not each["met"]:
+            unit = " points" if each["figure"] == "availability" else " %"
+            chance = f"one deviation by chance: {each['chance']:.2g}"
+            words.append(
+                f"{'**' if not each['by_chance'] else ''}{each['figure']} {each['difference']:+.2g}{unit}"
+                f"{'**' if not each['by_chance'] else ''} ({chance})"
+            )
+    return "; ".join(words) or "yes"
 
 
 def table(reports: dict[str, dict[str, object]]) -> str:
@@ -54,8 +66,9 @@ def table(reports: dict[str, dict[str, object]]) -> str:
     lies = sum(int(str(report["false_successes"])) for report in reports.values())
     looked = sum(report["drill"]["figures"]["requests"] for report in reports.values())  # type: ignore[index]
     late = max(float(str(report["clock_late_ms"])) for report in reports.values())
+    commits = ", ".join(sorted({str(report["commit"]) for report in reports.values()}))
     below = (
-        f"{MINUTES} minutes each, seed 1, commit {_commit()}. {looked:,} answers were compared word by word:"
+        f"{MINUTES} minutes each, seed 1, commit {commits}. {looked:,} answers were compared word by word:"
         f" {lies} false successes. The drill's clock was at most {late:.1f} ms late (95 % of the time)."
     )
     return "\n".join([*lines, "", below])

@@ -3,11 +3,14 @@
 import json
 import socket
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import yaml
+
+from standfast.cli import main
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 Start = Callable[..., "subprocess.Popen[str]"]
@@ -26,10 +29,15 @@ SCENARIO = {
         "*": {
             "first_token": {"low": "20ms", "high": "60ms"},
             "per_token": "2ms",
-            "errors": [{"kind": "server_error", "share": 0.1}, {"kind": "invalid_reply", "share": 0.05}],
         },
-        "primary": {"errors": [{"kind": "connect_failed", "share": 0.3}], "limits": {"rpm": 1200}},
-        "last": {"errors": []},
+        "primary": {
+            "limits": {"rpm": 1200},
+            "errors": [
+                {"kind": "connect_failed", "share": 0.2},
+                {"kind": "server_error", "share": 0.2},
+                {"kind": "invalid_reply", "share": 0.2},
+            ],
+        },
     },
 }
 
@@ -47,7 +55,10 @@ def config(ports: dict[str, int] | None = None) -> dict[str, object]:
         "keys": [{"name": "app", "key": "the-key-of-the-app"}],
         "providers": providers,
         "models": {"m": ["openai/gpt-4.1", "anthropic/claude-sonnet-4-5", "gemini/gemini-2.5-flash"]},
-        "defaults": {"retry": {"backoff": {"base": "20ms", "cap": "50ms"}}},
+        "defaults": {
+            "retry": {"backoff": {"base": "20ms", "cap": "50ms"}},
+            "breaker": {"consecutive": 1000, "rate": 1.0},  # never: each kind of failure is met
+        },
         "log": {"format": "off"},
     }
 
@@ -115,11 +126,12 @@ def test_a_gateway_that_runs_already(run: Run, start: Start, tmp_path: Path) -> 
         (("missing.yaml", "flapping"), "missing.yaml"),
     ],
 )
-def test_wrong_usage_is_told(run: Run, arguments: tuple[str, ...], words: str) -> None:
+def test_wrong_usage_is_told(capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], words: str) -> None:
     """2, nothing on standard output, and what to do."""
-    done = run("drill", *arguments)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert words in done.stderr
+    assert main(["drill", *arguments]) == 2
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert words in told.err
 
 
 def test_a_gateway_that_is_not_there_is_told(run: Run, tmp_path: Path) -> None:
@@ -149,3 +161,18 @@ def test_a_port_that_is_taken_is_told(run: Run, tmp_path: Path) -> None:
         done = run("drill", *names, "--gateway", "http://127.0.0.1:9")
     assert done.returncode == 1
     assert "the stand-in providers cannot listen on the providers' ports" in done.stderr
+
+
+def test_a_drill_that_is_told_to_stop_takes_its_gateway_along(start: Start, tmp_path: Path) -> None:
+    """SIGTERM, as from a CI runner: the gateway that was started is stopped by its own id."""
+    names = write(tmp_path, "gateway.yaml", config()), write(tmp_path, "s.yaml", {**SCENARIO, "duration": "60s"})
+    drill = start("drill", *names)
+    children = Path(f"/proc/{drill.pid}/task/{drill.pid}/children")
+    for _ in range(400):
+        if found := children.read_text().split():
+            break
+        time.sleep(0.05)
+    (gateway,) = found
+    drill.terminate()
+    assert drill.wait(timeout=20) == 130
+    assert not Path(f"/proc/{gateway}").exists()

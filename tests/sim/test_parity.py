@@ -77,10 +77,20 @@ def weather(seed: int) -> Scenario:
     return files.from_mapping(data)
 
 
-@pytest.mark.parametrize("seed", [1, 2, 5])
-def test_every_decision_is_the_same(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+HOUSES: dict[str, dict[str, object]] = {
+    "as it comes": {},
+    "health looked at": {"strategy": "weighted", "health": {"kind": "passive", "interval": "10s"}},
+    "everybody hedges": {"strategy": "fastest", "hedge": {"after": "p95"}},
+    "nothing mended": {"strategy": "least_busy", "on_break": "error"},
+    "many attempts": {"strategy": "smart", "retry": {"max_ambiguous": 3, "max_attempts": 8}},
+}
+
+
+@pytest.mark.parametrize("seed", [1, 3])
+@pytest.mark.parametrize("name", HOUSES)
+def test_every_decision_is_the_same(name: str, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every step of every request, with its target, key, purpose, deadlines and instant, and every change of state."""
-    config, scenario = house(), weather(seed)
+    config, scenario = house(**HOUSES[name]), weather(seed)
     virtual, real = rehearsed(config, scenario, monkeypatch), performed(config, scenario, monkeypatch)
     assert difference(virtual.decisions, real.decisions) == ""
     assert len(real.decisions) > 2000

@@ -24,6 +24,7 @@ from standfast.canon.instants import Monotonic, Wall
 from standfast.canon.record import RequestRecord
 from standfast.config.schema import Config
 from standfast.engine.call import Call as EngineCall
+from standfast.engine.checks import Checks
 from standfast.engine.drive import Drive as EngineDrive
 from standfast.engine.gateway import Gateway
 from standfast.engine.inquiry import Controls, Inquiry
@@ -128,6 +129,7 @@ class _House:
         }
         wires = Wires(self.world, hosts, self._request_of, self._alike)
         self.gateway.services.client = wires  # type: ignore[assignment]
+        self._checks = Checks(self.gateway.services, lambda: self.gateway.snapshot, stage._chance("checks"))
         self._requests = stage.requests()
         self._coming: Request | None = None
         self._asked: dict[Monotonic, tuple[Request, _Out]] = {}
@@ -135,9 +137,16 @@ class _House:
 
     def run(self) -> None:
         """To the end."""
+        self._look(self.world.now)
         self._announce()
         while self.world.run(CHUNK):
             pass
+
+    def _look(self, now: Monotonic) -> None:
+        """At the health of all that are due, as the gateway's own task does."""
+        due = self._checks.turn(now)
+        if due < START + self.stage.scenario.duration:
+            self.world.at(due, self._look)
 
     # hooks
 

@@ -18,6 +18,7 @@ from standfast.cli.settings import Json
 from standfast.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
+    from standfast.drill.agreement import Verdict
     from standfast.drill.live import Drilled
     from standfast.sim.house import House
     from standfast.sim.settings import Scenario
@@ -56,8 +57,7 @@ def drill(
             the attempts per request
         as_json: print JSON
     """
-    from standfast.drill.agreement import agreement  # noqa: PLC0415 - help needs nothing of this
-    from standfast.drill.live import drill as perform  # noqa: PLC0415 - the same
+    from standfast.drill.live import drill as perform  # noqa: PLC0415 - help needs nothing of this
     from standfast.drill.live import length  # noqa: PLC0415 - the same
     from standfast.drill.squeeze import squeeze  # noqa: PLC0415 - the same
 
@@ -70,13 +70,13 @@ def drill(
         say(f"note: {note}")
     with _progress(squeezed.scenario.title, length(squeezed.scenario)) as told:
         done = asyncio.run(_ended_well(perform(house, squeezed.scenario, squeezed.notes, gateway=gateway, told=told)))
-    verdicts = agreement(done.report, done.rehearsal)
+    verdicts = done.verdicts
     if as_json:
-        print_json(_data(done) | {"agreement": [_row(str(each), each.difference, met=each.met) for each in verdicts]})
+        print_json(_data(done) | {"agreement": [_row(each) for each in verdicts]})
     else:
         from standfast.cli import drill_text  # noqa: PLC0415 - the same
 
-        drill_text.show(done, verdicts)
+        drill_text.show(done)
     if done.lies:
         say(f"{len(done.lies)} answers were called whole and were not; requests {', '.join(map(str, done.lies[:10]))}")
         return FAILED
@@ -159,5 +159,14 @@ def _data(done: "Drilled") -> dict[str, object]:
     }
 
 
-def _row(text: str, difference: float | None, *, met: bool) -> dict[str, object]:
-    return {"text": text, "difference": difference, "met": met}
+def _row(verdict: "Verdict") -> dict[str, object]:
+    return {
+        "figure": verdict.bar.figure,
+        "text": str(verdict),
+        "drill": verdict.drill,
+        "rehearsals": verdict.rehearsal,
+        "difference": verdict.difference,
+        "chance": verdict.chance,
+        "met": verdict.met,
+        "by_chance": verdict.by_chance,
+    }

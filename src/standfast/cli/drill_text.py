@@ -1,18 +1,15 @@
 """A drill's report as text: beside the rehearsal's."""
 
-from collections.abc import Sequence
-
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from standfast.cli.simulate_text import WIDTH, number
-from standfast.drill.agreement import Verdict
 from standfast.drill.live import UNKNOWN, Drilled
 from standfast.sim.report import MEANINGS, Report
 
 
-def show(done: Drilled, verdicts: Sequence[Verdict]) -> None:
+def show(done: Drilled) -> None:
     """Print both, what failed where, and how far they agree."""
     console = Console(highlight=False)
     if not console.is_terminal:
@@ -33,7 +30,7 @@ def show(done: Drilled, verdicts: Sequence[Verdict]) -> None:
     console.print(Text(f"false successes: {len(done.lies)} of {number(drill.figures['requests'])} answers looked at"))
     for note in drill.notes:
         console.print(Text(f"note: {note}"))
-    for verdict in verdicts:
+    for verdict in done.verdicts:
         console.print(Text(str(verdict)))
 
 

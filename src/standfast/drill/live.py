@@ -13,8 +13,10 @@ from urllib.parse import urlsplit
 from standfast.config.routes import routes_of, secrets_of
 from standfast.config.schema import Config
 from standfast.drill import metrics
+from standfast.drill.agreement import PLAYS, Verdict, agreement
 from standfast.drill.callers import Callers, Door
 from standfast.drill.gateway import GatewayProcess, checked, under_test
+from standfast.drill.paired import paired
 from standfast.drill.upstreams import Upstreams
 from standfast.errors import ConfigError, Fault, Problem, StandfastError
 from standfast.sim.arrivals import expected
@@ -56,21 +58,28 @@ class Drilled:
 
     Attributes:
         report: the drill's.
-        rehearsal: of the same requests, in the same weather.
+        rehearsal: of the same requests, in the same weather, with the same chance upstream.
+        verdicts: how far the two agree.
         lies: numbers of the requests whose answer was called whole and was not.
         late: seconds by which the drill's own clock was late, 95 % of the time.
     """
 
     report: Report
     rehearsal: Report
+    verdicts: list[Verdict]
     lies: list[int] = field(default_factory=list)
     late: float = 0.0
 
 
-def rehearse(config: Config, scenario: Scenario, notes: list[str]) -> Report:
-    """The simulator's, of exactly this scenario."""
-    stage = Stage(config, scenario, scenario.seed)
-    return report_of(stage.run(), scenario, "rehearsal", scenario.seed, notes)
+def rehearsals(config: Config, scenario: Scenario, notes: list[str]) -> list[Report]:
+    """The simulator's, of exactly this scenario: one, and as many as measure what the policy's own chance makes."""
+    reports = []
+    for other in range(1 + PLAYS):
+        stage = paired(Stage(config, scenario, scenario.seed))
+        if other:
+            stage.rng = random.Random(f"{scenario.seed}/policy/{other}")  # noqa: S311 - seeded on purpose
+        reports.append(report_of(stage.run(), scenario, "rehearsal", scenario.seed, notes))
+    return reports
 
 
 async def drill(
@@ -99,7 +108,8 @@ async def drill(
     ports = {} if gateway is None else ports_of(house.config)
     plan: Cast = cast(scenario, routes_of(house.config))
     keys = {name: secrets_of(settings) for name, settings in house.config.providers.items()}
-    async with Upstreams(plan, seed, keys, ports) as upstreams:
+    requests = list(crowd(scenario, plan.models, seed))
+    async with Upstreams(plan, seed, keys, [each.arrived for each in requests], ports) as upstreams:
         urls = {name: provider.url for name, provider in upstreams.lab.providers.items()}
         data = under_test(house, urls)
         config = house.config if gateway is not None else checked(data, house)
@@ -113,7 +123,7 @@ async def drill(
             began = asyncio.get_running_loop().time()
             late = Sketch()
             pulse = asyncio.create_task(_feel(late))
-            await callers.come(crowd(scenario, cast(scenario, routes_of(config)).models, seed), began, told)
+            await callers.come(requests, began, told)
             pulse.cancel()
             metrics.enter(tally, before, await _metrics(door))
     report = report_of(tally, scenario, "drill", seed, notes)
@@ -124,7 +134,8 @@ async def drill(
             f"this machine was busy: the drill's own clock was up to {lateness * 1e3:.0f} ms late (95 %), which stands"
             " in every latency"
         )
-    return Drilled(report, rehearse(config, scenario, notes), callers.lies, lateness)
+    played = rehearsals(config, scenario, notes)
+    return Drilled(report, played[0], agreement(report, played), callers.lies, lateness)
 
 
 def length(scenario: Scenario) -> int:

@@ -2,13 +2,14 @@
 
 import asyncio
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
 from standfast.canon.deployment import Deployment
 from standfast.canon.instants import Monotonic
 from standfast.drill.doors import Doorkeeper, LiveWeather
+from standfast.drill.paired import PairedStation
 from standfast.drill.performance import LivePerformance
 from standfast.drill.words import Question, asked
 from standfast.errors import Fault, StandfastError
@@ -43,6 +44,7 @@ class Upstreams:
         cast: the scenario, applied to the configuration.
         seed: where chance begins; the same as the rehearsal's.
         keys: of every provider entry, its upstream keys in order.
+        arrivals: of all requests, by number.
         ports: of provider entries; a free one where nothing is said.
 
     Attributes:
@@ -54,6 +56,7 @@ class Upstreams:
         cast: Cast,
         seed: int,
         keys: Mapping[str, tuple[str, ...]],
+        arrivals: Sequence[Monotonic],
         ports: Mapping[str, int] | None = None,
     ) -> None:
         names = sorted({deployment.provider for deployment in cast.upstreams})
@@ -63,6 +66,7 @@ class Upstreams:
         self._cast = cast
         self._seed = seed
         self._keys = keys
+        self._arrivals = arrivals
         self._route: Route = cast.models[0][0]
         self._attempts = 0
         self._keepers: list[Doorkeeper] = []
@@ -109,11 +113,12 @@ class Upstreams:
 
     def attempt(self, station: Station, ask: Ask, key: int, entry: Entry, *, closes: bool) -> LivePerformance:
         """One generation; the station has decided, or will when a place is free."""
-        wanted = asked(ask.prompt) or SOMETHING
+        drilled = asked(ask.prompt)
+        wanted = drilled or SOMETHING
         self._attempts += 1
         now = self.now()
         request = Request(
-            now,
+            now if drilled is None else self._arrivals[drilled.number],
             self._route,
             stream=ask.stream,
             prompt=wanted.prompt,
@@ -142,8 +147,8 @@ class Upstreams:
         weather = LiveWeather(spec.errors or (), self._cast.troubles[deployment], START)
         weather.look(START)
         self._weathers[deployment] = weather
-        rng = self._chance(f"upstream/{deployment.name}")
-        return Station(World(), spec, weather, rng, TargetTally(spec.price))
+        name = f"{self._seed}/{deployment.name}"
+        return PairedStation(World(), spec, weather, TargetTally(spec.price), name=name)
 
     def _chance(self, of: str) -> random.Random:
         return random.Random(f"{self._seed}/{of}")  # noqa: S311 - seeded on purpose

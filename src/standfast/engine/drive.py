@@ -112,6 +112,9 @@ class Drive(Attempts):
 
     def reminded(self, now: Monotonic) -> None:
         """The attempt under way turned out to be slow."""
+        reminder = self._reminder
+        if reminder is not None and reminder.due > now:
+            return  # this is one that was replaced a moment ago, in the same look of the watch
         self._forget_reminder()
         if not self._over:
             self._perform(self.exchange.reminded(now), now)

@@ -224,7 +224,7 @@ class Drive:
         self._stage.freed(freed.deployment, now)
 
     def _remind(self, remind: Remind, now: Monotonic) -> None:
-        self._stage.world.at(noticed(max(remind.at, now)), self._reminded)
+        self._stage.world.at(noticed(max(remind.at, now)), partial(self._stage.at_last, self._reminded))
 
     def _reminded(self, now: Monotonic) -> None:
         self._perform(self.exchange.reminded(now), now)  # one that was replaced comes too early, and changes nothing

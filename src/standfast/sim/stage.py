@@ -4,6 +4,7 @@ import random
 from collections import deque
 from collections.abc import Callable, Iterator
 from enum import StrEnum
+from functools import partial
 
 from standfast.canon.deployment import Deployment
 from standfast.canon.instants import Monotonic
@@ -22,7 +23,7 @@ from standfast.sim.settings import Scenario
 from standfast.sim.station import Station
 from standfast.sim.tally import Tally
 from standfast.sim.weather import Weather
-from standfast.sim.world import START, World
+from standfast.sim.world import START, Happening, World
 
 CHUNK = 20_000
 """Happenings between two reports of progress."""
@@ -126,7 +127,11 @@ class Stage:
 
     def look_at_line(self, now: Monotonic) -> None:
         """Call those who may try again, and those whose time is over; the last thing that the watch does at a look."""
-        self.world.at(now, self._look_at_line)
+        self.at_last(partial(self.at_last, self._look_at_line), now)
+
+    def at_last(self, happening: Happening, now: Monotonic) -> None:
+        """When all that is due at this instant has happened: the watch tells of deadlines and naps first."""
+        self.world.at(now, happening)
 
     def _look_at_line(self, now: Monotonic) -> None:
         for ticket in self.fleet.line.ripe(now):

@@ -1,0 +1,60 @@
+"""The same chance for a drill and its rehearsal: what befalls an attempt depends on whose it is, not on its place.
+
+On real sockets attempts come in another order than in virtual time, by milliseconds, and a station that draws from one
+sequence would give each a different fate: two plays of the same scenario differ by more than what is to be measured.
+So in a drill and in the rehearsal beside it every attempt draws from a source of its own, named by the request, the
+target, and how often it has been asked there: variance reduction by common random numbers (Law, "Simulation Modeling
+and Analysis", chapter 11). What is left is the policy's own chance: rests are jittered, a real gateway is not seeded.
+"""
+
+import random
+
+from standfast.canon.instants import Monotonic
+from standfast.sim.call import Call
+from standfast.sim.settings import Upstream
+from standfast.sim.stage import Stage
+from standfast.sim.station import Station
+from standfast.sim.tally import TargetTally
+from standfast.sim.weather import Weather
+from standfast.sim.world import START, World
+
+
+class PairedStation(Station):
+    """A station whose chance belongs to the attempt.
+
+    Args:
+        world, spec, weather, tally: as a station's.
+        name: of the target, and the seed of the run.
+    """
+
+    __slots__ = ("_asked", "_name")
+
+    def __init__(self, world: World, spec: Upstream, weather: Weather, tally: TargetTally, *, name: str) -> None:
+        super().__init__(world, spec, weather, random.Random(), tally)  # noqa: S311 - seeded for every attempt
+        self._name = name
+        self._asked: dict[float, int] = {}
+
+    def take(self, call: Call, now: Monotonic) -> None:
+        """A request arrives."""
+        arrived = call.request.arrived
+        self._asked[arrived] = self._asked.get(arrived, 0) + 1
+        self._draw_for(call, "fate")
+        super().take(call, now)
+
+    def _work(self, call: Call, now: Monotonic) -> None:
+        self._draw_for(call, "work")  # its turn may have come later
+        super()._work(call, now)
+
+    def _draw_for(self, call: Call, what: str) -> None:
+        arrived = call.request.arrived
+        self._rng.seed(f"{self._name}/{arrived!r}/{self._asked[arrived]}/{what}")
+
+
+def paired(stage: Stage) -> Stage:
+    """The stage, with stations whose chance belongs to the attempt."""
+    for deployment, spec in stage.cast.upstreams.items():
+        weather = Weather(spec.errors or (), stage.cast.troubles[deployment], START)
+        tally = stage.tally.targets[deployment.name]
+        name = f"{stage.seed}/{deployment.name}"
+        stage.stations[deployment] = PairedStation(stage.world, spec, weather, tally, name=name)
+    return stage

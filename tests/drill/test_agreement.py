@@ -1,0 +1,38 @@
+"""A drill is held against the rehearsal: the bars, their units, and what chance alone makes."""
+
+import pytest
+
+from standfast.drill.agreement import agreement
+from standfast.sim.report import Report
+
+
+def report(availability: float, first: float | None, attempts: float) -> Report:
+    """Three figures."""
+    figures = {"availability": availability, "p50_first_token_ms": first, "attempts_per_request": attempts}
+    return Report("t", "l", 1, 60.0, figures, {}, [], {}, {})
+
+
+def test_the_bars() -> None:
+    """0.1 points, 10 %, 3 %: at the bar it agrees, beyond it does not."""
+    base = report(99.0, 500.0, 1.0)
+    assert [each.met for each in agreement(report(99.05, 549.0, 1.02), [base])] == [True, True, True]
+    assert [each.met for each in agreement(report(98.85, 440.0, 1.04), [base])] == [False, False, False]
+    assert [each.difference for each in agreement(report(98.0, 550.0, 0.9), [base])] == pytest.approx([-1, 10, -10])
+
+
+def test_what_is_not_measured_does_not_agree() -> None:
+    """A figure that one of them lacks is no agreement."""
+    verdicts = agreement(report(99.0, None, 1.0), [report(99.0, 500.0, 1.0)])
+    assert [each.met for each in verdicts] == [True, False, True]
+    assert str(verdicts[1]) == "p50_first_token_ms: not measured"
+
+
+def test_chance_is_told_and_does_not_excuse() -> None:
+    """Held against the mean of all; within two deviations it is told as chance's, and is still none that agrees."""
+    others = [report(99.0 + at / 2, 500.0, 1.0 + at / 100) for at in range(-3, 4)]
+    availability, _, attempts = agreement(report(97.5, 500.0, 1.2), others)
+    assert (availability.rehearsal, availability.chance) == (99.0, pytest.approx(1.08, abs=0.01))
+    assert (availability.met, availability.by_chance) == (False, True)
+    assert "differs as chance may" in str(availability)
+    assert (attempts.met, attempts.by_chance) == (False, False)
+    assert "DIFFERS" in str(attempts)

@@ -1,0 +1,83 @@
+"""The upstreams' chance belongs to the attempt: the order in which attempts come changes nobody's fate."""
+
+import itertools
+import math
+
+from standfast.canon.failure import Failure
+from standfast.canon.instants import NEVER, Monotonic
+from standfast.drill.paired import paired
+from standfast.policy.timeouts import Deadlines
+from standfast.sim.call import Call
+from standfast.sim.crowd import Request
+from standfast.sim.stage import Stage
+from standfast.sim.world import START
+from support.rehearsal import config, play, scenario
+
+WEATHER = scenario(
+    workload={"requests": 60, "streaming": 0.5},
+    upstreams={
+        "*": {
+            "first_token": {"median": "300ms", "p95": "1s"},
+            "errors": [{"kind": "server_error", "share": 0.3}, {"kind": "broken_stream", "share": 0.2}],
+        }
+    },
+)
+NO_DEADLINES = Deadlines(math.inf, math.inf, NEVER, math.inf, NEVER)
+
+
+class Told(Call):
+    """Keeps what the station decides."""
+
+    __slots__ = ("fate",)
+
+    def fails(self, at: float, failure: Failure) -> None:
+        """Without content."""
+        self.fate = (at, failure)
+
+    def answers(self, first_at: float, end: float, failure: Failure | None, silent_at: float = math.inf) -> None:
+        """With content."""
+        self.fate = (first_at, end, failure, silent_at)
+
+
+def fates(order: list[int], *, pairs: bool) -> dict[int, object]:
+    """What befalls five requests that ask one target in this order, at one instant."""
+    stage = Stage(config(["openai/a"]), WEATHER, 1)
+    stage = paired(stage) if pairs else stage
+    (station,) = stage.stations.values()
+    route = stage.cast.models[0][0]
+    found: dict[int, object] = {}
+    for number in order:
+        request = Request(Monotonic(START + number), route, prompt=10, completion=20)
+        call = Told(station, request, None, NO_DEADLINES, 0)  # type: ignore[arg-type]  # nobody listens
+        station.take(call, Monotonic(START + 10))
+        found[number] = call.fate
+    return found
+
+
+def test_no_order_changes_a_fate() -> None:
+    """Every order of five attempts gives each the same fate; a plain station gives the same fates by place."""
+    orders = [list(order) for order in itertools.permutations(range(5))]
+    assert all(fates(order, pairs=True) == fates(orders[0], pairs=True) for order in orders)
+    assert fates([4, 3, 2, 1, 0], pairs=False) != fates([0, 1, 2, 3, 4], pairs=False)
+
+
+def test_a_second_attempt_has_a_fate_of_its_own() -> None:
+    """Asked twice, a target does not say the same of necessity."""
+    stage = paired(Stage(config(["openai/a"]), WEATHER, 1))
+    (station,) = stage.stations.values()
+    request = Request(Monotonic(START), stage.cast.models[0][0], prompt=10, completion=20)
+    seen = set()
+    for _ in range(5):
+        call = Told(station, request, None, NO_DEADLINES, 0)  # type: ignore[arg-type]  # nobody listens
+        station.take(call, Monotonic(START + 10))
+        seen.add(str(call.fate))
+    assert len(seen) == 5
+
+
+def test_the_seed_still_decides() -> None:
+    """The same seed gives the same play, another one another."""
+    first, again, other = (paired(Stage(config(["openai/a", "anthropic/b"]), WEATHER, seed)) for seed in (1, 1, 2))
+    tallies = [stage.run() for stage in (first, again, other)]
+    failures = [[sorted(each.failures.items()) for each in tally.targets.values()] for tally in tallies]
+    assert failures[0] == failures[1] != failures[2]
+    assert play(WEATHER).tally.requests == tallies[0].requests
