@@ -20,6 +20,7 @@ from standfast.config.health import check_health, with_health
 from standfast.config.hedging import check_hedging
 from standfast.config.interpolation import join
 from standfast.config.later import take_later
+from standfast.config.limits import check_limits
 from standfast.config.providers import check_providers
 from standfast.config.references import check_defaults, check_keys, check_models
 from standfast.config.schema import Config
@@ -58,7 +59,11 @@ def check(data: object, *, hidden: Collection[str] = (), known: Sequence[Problem
     except RecursionError:
         return Verdict([*known, Problem("(file)", "is nested too deeply")], None)
     if config is not None and not problems:
-        problems += _infinite(config.model_dump(), "") or [*check_answers(config, content), *check_hedging(config)]
+        problems += _infinite(config.model_dump(), "") or [
+            *check_answers(config, content),
+            *check_hedging(config),
+            *check_limits(config),
+        ]
     if problems or config is None:
         redactor = Redactor((*hidden, *_secrets(content)))
         return Verdict([_masked(problem, redactor) for problem in problems], None)
