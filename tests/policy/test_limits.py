@@ -4,8 +4,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from standfast.canon.attempt import Outcome
+from standfast.canon.deployment import Deployment
+from standfast.canon.failure import FailureKind
 from standfast.canon.instants import Monotonic
-from standfast.policy.limits import BUSY_WAIT, KeySlots
+from standfast.policy.adaptive import AdaptiveSettings
+from standfast.policy.fleet import Denied, Permit
+from standfast.policy.limits import BUSY_WAIT, KeySlots, TargetLimits
+from support.hands import Scene
 
 START = Monotonic(1_000.0)
 
@@ -187,3 +193,69 @@ def test_slots_taken_never_exceed_the_concurrency(events: list[str], concurrency
         else:
             slots.release(1, 1, START)
             taken = max(0, taken - 1)
+
+
+# of a deployment
+
+
+def limited(keys: int = 3, **limits: int) -> tuple[Scene, Deployment]:
+    """A fleet with one deployment of several keys, and limits for all of them together."""
+    scene = Scene(("a/m",), keys=keys)
+    deployment = scene.targets[0].deployment
+    scene.fleet.bound({deployment: TargetLimits(**limits)}, AdaptiveSettings())
+    return scene, deployment
+
+
+def test_a_deployments_limit_holds_for_all_its_keys_together() -> None:
+    """Three keys, four at the same time: the fifth is denied, and goes when one ends."""
+    scene, deployment = limited(concurrency=4)
+    permits = [scene.fleet.admit(deployment, 1, START) for _ in range(5)]
+    *good, denied = permits
+    assert isinstance(denied, Denied)
+    assert (denied.why, denied.until) == ("keys", later(BUSY_WAIT))
+    first = good[0]
+    assert isinstance(first, Permit)
+    scene.fleet.settle(first, Outcome.SUCCESS, START, scene.rng)
+    assert isinstance(scene.fleet.admit(deployment, 1, START), Permit)
+
+
+def test_what_a_deployments_limit_let_pass_in_vain_is_given_back() -> None:
+    """No key may serve, or the breaker is open: nothing was sent, so nothing counts."""
+    scene, deployment = limited(keys=1, rpm=6)
+    tried = scene.fleet.admit(deployment, 1, START, tried_keys={0})
+    assert isinstance(tried, Denied)
+    assert tried.why == "tried"
+    assert isinstance(scene.fleet.admit(deployment, 1, START), Permit)
+    scene, deployment = limited(keys=1, concurrency=1)
+    scene.fail("a/m", FailureKind.SERVER_ERROR, 5)
+    for _ in range(3):
+        refused = scene.fleet.admit(deployment, 1, START)
+        assert isinstance(refused, Denied)
+        assert refused.why == "open"
+
+
+def test_tokens_of_a_deployment_are_corrected_by_the_usage() -> None:
+    """Estimated at a thousand, used a hundred: nine hundred are there again."""
+    scene, deployment = limited(tpm=6_000)
+    permit = scene.fleet.admit(deployment, 1_000, START)
+    assert isinstance(permit, Permit)
+    assert isinstance(scene.fleet.admit(deployment, 900, START), Denied)
+    scene.fleet.settle(permit, Outcome.SUCCESS, START, scene.rng, tokens=100)
+    assert isinstance(scene.fleet.admit(deployment, 900, START), Permit)
+
+
+@given(ARRIVALS, st.sampled_from([6, 60, 600]), st.integers(1, 3))
+@settings(deadline=None)
+def test_a_deployment_never_passes_more_than_its_bucket_and_its_rate(
+    arrivals: list[tuple[float, int]], rpm: int, keys: int
+) -> None:
+    """Whatever comes and however many keys there are: at most the burst plus the rate times the time."""
+    scene, deployment = limited(keys=keys, rpm=rpm)
+    passed = 0
+    for at, tokens in sorted(arrivals):
+        permit = scene.fleet.admit(deployment, tokens, later(at))
+        if isinstance(permit, Permit):
+            passed += 1
+            scene.fleet.settle(permit, Outcome.SUCCESS, later(at), scene.rng, tokens=tokens)
+        assert passed <= max(1.0, rpm / 6) + rpm / 60 * at + 1e-6
+    assert scene.fleet.in_flight(deployment) == 0

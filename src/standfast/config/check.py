@@ -20,6 +20,7 @@ from standfast.config.health import check_health, with_health
 from standfast.config.hedging import check_hedging
 from standfast.config.interpolation import join
 from standfast.config.later import take_later
+from standfast.config.limits import check_limits
 from standfast.config.mending import check_mending
 from standfast.config.providers import check_providers
 from standfast.config.references import check_defaults, check_keys, check_models
@@ -63,6 +64,7 @@ def check(data: object, *, hidden: Collection[str] = (), known: Sequence[Problem
             *check_answers(config, content),
             *check_hedging(config),
             *check_mending(config),
+            *check_limits(config),
         ]
     if problems or config is None:
         redactor = Redactor((*hidden, *_secrets(content)))

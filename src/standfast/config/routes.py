@@ -16,6 +16,7 @@ from standfast.canon.facts import UNKNOWN, Facts
 from standfast.canon.prefill import Prefill
 from standfast.config.health import health_of
 from standfast.config.known import facts_of
+from standfast.config.limits import limits_of
 from standfast.config.schema import NO_KEY, Config, ModelSettings
 from standfast.policy.fleet import Fleet, KeyPool
 from standfast.policy.route import Route, Target
@@ -80,7 +81,8 @@ def fleet_of(config: Config, routes: Iterable[Route], previous: Fleet | None = N
     if any(PACE in route.strategy.wants for route in routes):
         fleet.measure()
     health = health_of(config)
-    fleet.adapt(dict.fromkeys(deployments, config.defaults.adaptive))
+    limits = limits_of(config)
+    fleet.bound({deployment: limits[deployment.name] for deployment in deployments}, config.defaults.adaptive)
     fleet.watch({deployment: health[deployment.name] for deployment in deployments})
     return fleet
 

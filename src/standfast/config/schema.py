@@ -21,6 +21,7 @@ from standfast.policy.caching import CacheSettings
 from standfast.policy.fallback import FallbackSettings
 from standfast.policy.health_check import HealthSettings
 from standfast.policy.hedge import HedgeSettings
+from standfast.policy.limits import TargetLimits
 from standfast.policy.line import QueueSettings
 from standfast.policy.mend import OnBreak
 from standfast.policy.retry import RetrySettings
@@ -74,6 +75,7 @@ class TargetSettings(Settings):
         tier: 1 is tried first; None leaves it to the strategy.
         params: request fields that this target sets, in its own wire format's names.
         timeouts: what differs from the model's.
+        limits: what it may do, whichever key is used; each key's own limits stand with the provider.
         validation: what its answers must be like; what is absent is as in the model's.
     """
 
@@ -84,6 +86,7 @@ class TargetSettings(Settings):
     tier: Annotated[int, Field(ge=1)] | None = None
     params: Mapping[str, JsonValue] = {}
     timeouts: TimeoutOverrides = TimeoutOverrides()
+    limits: TargetLimits = TargetLimits()
     validation: ValidateSettings | None = Field(default=None, alias="validate")
 
     @model_validator(mode="before")

@@ -24,15 +24,16 @@ from standfast.canon.failure import Failure
 from standfast.canon.instants import NEVER, Monotonic
 from standfast.canon.rates import Rate
 from standfast.canon.record import Change
-from standfast.policy.adaptive import Adaptive, AdaptiveSettings
+from standfast.policy.adaptive import AdaptiveSettings
 from standfast.policy.blame import meant, rest_after, states_moved
 from standfast.policy.breaker import BreakerSettings, State
 from standfast.policy.health import Health
 from standfast.policy.health_check import HealthSettings
 from standfast.policy.latency import Pace
+from standfast.policy.limits import TargetLimits
 from standfast.policy.line import Line, QueueSettings
 from standfast.policy.places import Denied, Key, KeyPool, Permit, Place, Seat, Standing, inherit
-from standfast.policy.seating import give_back, learn, take_seat
+from standfast.policy.seating import bound, give_back, learn, take_seat, withdraw
 from standfast.policy.strategy import Notes
 from standfast.policy.timeouts import thinks
 
@@ -129,8 +130,8 @@ class Fleet:
             seat = found
         generation = place.breaker.admit(now)
         if generation is None:
-            if seat.key.slots is not None:
-                seat.key.slots.withdraw(tokens, now)
+            if seat.metered:
+                withdraw(place, seat, tokens, now)
             return Denied("open", place.breaker.retry_at(now))
         return self._permit(place, seat, generation, tokens, prompt)
 
@@ -144,8 +145,8 @@ class Fleet:
             generation = place.breaker.force_probe(now)
             if generation is not None:
                 return self._permit(place, seat, generation, 0, 0)
-            if seat.key.slots is not None:
-                seat.key.slots.withdraw(0, now)
+            if seat.metered:
+                withdraw(place, seat, 0, now)
         return None
 
     def settle(
@@ -258,12 +259,10 @@ class Fleet:
             elif place.health is None or place.health.settings != wanted:
                 place.health = Health(deployment.name, wanted, thinks=thinks(deployment.model))
 
-    def adapt(self, settings: Mapping[Deployment, AdaptiveSettings]) -> None:
+    def bound(self, limits: Mapping[Deployment, TargetLimits], adaptive: AdaptiveSettings) -> None:
         """Limit what is under way at these deployments so; what was learned under the same settings is kept."""
-        for deployment, wanted in settings.items():
-            place = self._places[deployment]
-            if place.adaptive.settings != wanted:
-                place.adaptive = Adaptive(wanted)
+        for deployment, wanted in limits.items():
+            bound(self._places[deployment], wanted, adaptive)
 
     def standing(self, deployment: Deployment, now: Monotonic) -> Standing:
         """How this deployment stands, for checks and reports."""

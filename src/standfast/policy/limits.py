@@ -1,11 +1,16 @@
-"""Limits of one upstream key: requests a minute, tokens a minute, requests at the same time.
+"""Limits of one upstream key or one deployment: requests a minute, tokens a minute, requests at the same time.
 
 Theory. Token buckets, refilled continuously: within any stretch of t seconds no more passes than the bucket holds plus
 the rate times t. Tokens are charged by estimate when a request goes and corrected when its usage is known, so a bucket
 may come to owe; what it owes is waited for. Nothing here waits itself: the answer is a number of seconds.
 """
 
+from typing import Annotated
+
+from pydantic import Field
+
 from standfast.canon.instants import Monotonic
+from standfast.canon.settings import Settings
 
 BURST_SECONDS = 10.0
 """A bucket holds what ten seconds allow: Azure enforces minute limits in slices of 1 or 10 s, larger bursts fail."""
@@ -15,6 +20,22 @@ INSTANT = 1e-6
 
 BUSY_WAIT = 0.05
 """Seconds after which to ask again when every slot is taken: nobody knows when one becomes free."""
+
+
+class TargetLimits(Settings):
+    """What one target may do, whichever of its provider's keys is used; absent means unlimited.
+
+    Attributes:
+        rpm: requests a minute.
+        tpm: tokens a minute, prompt and answer together.
+        concurrency: requests at the same time.
+        adaptive: besides, learn how many at the same time it can take (`defaults.adaptive` says how).
+    """
+
+    rpm: Annotated[int, Field(gt=0)] | None = None
+    tpm: Annotated[int, Field(gt=0)] | None = None
+    concurrency: Annotated[int, Field(gt=0)] | None = None
+    adaptive: bool = True
 
 
 class _Bucket:
@@ -42,21 +63,22 @@ class _Bucket:
 
 
 class KeySlots:
-    """What one upstream key may still do.
+    """What one upstream key, or one deployment with all its keys, may still do.
 
     Args:
         rpm: requests a minute, at least 1; None for unlimited.
         tpm: tokens a minute, prompt and completion together, at least 1; None for unlimited.
         concurrency: requests at the same time, at least 1; None for unlimited.
+        taken: requests that are under way already.
     """
 
     __slots__ = ("_concurrency", "_requests", "_taken", "_tokens")
 
-    def __init__(self, rpm: int | None, tpm: int | None, concurrency: int | None) -> None:
+    def __init__(self, rpm: int | None, tpm: int | None, concurrency: int | None, taken: int = 0) -> None:
         self._requests = _Bucket(rpm) if rpm is not None else None
         self._tokens = _Bucket(tpm) if tpm is not None else None
         self._concurrency = concurrency
-        self._taken = 0
+        self._taken = taken
 
     def admit(self, tokens: int, now: Monotonic) -> float:
         """0.0 if a request of about `tokens` tokens may go now (it is then taken), else the seconds to wait."""

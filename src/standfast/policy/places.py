@@ -9,7 +9,7 @@ from standfast.policy.breaker import Breaker, BreakerSettings, State
 from standfast.policy.cooldown import Cooldown
 from standfast.policy.health import Health
 from standfast.policy.latency import Latency, Pace, Trail
-from standfast.policy.limits import KeySlots
+from standfast.policy.limits import KeySlots, TargetLimits
 from standfast.policy.quota import Marks, Quota
 
 
@@ -79,11 +79,13 @@ class Place:
         "health",
         "hinted",
         "in_flight",
+        "limits",
         "next_seat",
         "pace",
         "rest",
         "seats",
         "settings",
+        "slots",
         "stream",
         "whole",
     )
@@ -93,6 +95,8 @@ class Place:
         self.settings = settings
         self.breaker = Breaker(settings)
         self.adaptive = Adaptive()
+        self.limits = TargetLimits()
+        self.slots: KeySlots | None = None  # of all its keys together
         self.health: Health | None = None  # None while it is not watched
         self.rest = Cooldown()
         self.hinted = Monotonic(0.0)
@@ -136,9 +140,9 @@ class Denied:
     """No leave now.
 
     Attributes:
-        why: `open` (breaker), `resting` (deployment), `keys` (every key rests or is at its limit), `tried` (no key left
-            that this request has not used), `full` (as many attempts under way as the deployment can take),
-            `unhealthy` (checks say so; a reason to go elsewhere, not to give up).
+        why: `open` (breaker), `resting` (deployment), `keys` (every key rests or is at its limit, or the deployment is at
+            its own), `tried` (no key left that this request has not used), `full` (as many attempts under way as the
+            deployment can take), `unhealthy` (checks say so; a reason to go elsewhere, not to give up).
         until: when asking again has a chance.
     """
 

@@ -4,6 +4,7 @@ House rules of this file:
 
 * A key that rests, or that this request has used, is no candidate. Of the others those with plenty left come first,
   then those with the fewest attempts under way; equals take turns.
+* A deployment may have limits of its own, for all its keys together; they are asked first.
 * The first candidate whose limits let the request pass is taken. If none does, the request knows when to ask again.
 * What answers tell of a key's limits at this deployment is kept with its seat (`policy.quota`), because providers
   count by model.
@@ -13,12 +14,25 @@ from collections.abc import Collection
 
 from standfast.canon.instants import NEVER, Monotonic
 from standfast.canon.rates import Rate
+from standfast.policy.adaptive import Adaptive, AdaptiveSettings
+from standfast.policy.limits import KeySlots, TargetLimits
 from standfast.policy.places import Denied, Permit, Place, Seat
 from standfast.policy.quota import SELDOM, Quota
 
 
 def take_seat(place: Place, tokens: int, prompt: int, now: Monotonic, tried: Collection[int]) -> Seat | Denied:
-    """The least busy key that may serve, taken in turn where equal. Takes its slot."""
+    """The least busy key that may serve, taken in turn where equal. Takes its slot, and the deployment's."""
+    if place.slots is not None:
+        wait = place.slots.admit(tokens, now)
+        if wait > 0.0:
+            return Denied("keys", Monotonic(now + wait))
+    seat = _take_seat(place, tokens, prompt, now, tried)
+    if place.slots is not None and isinstance(seat, Denied):
+        place.slots.withdraw(tokens, now)
+    return seat
+
+
+def _take_seat(place: Place, tokens: int, prompt: int, now: Monotonic, tried: Collection[int]) -> Seat | Denied:
     seats = place.seats
     soonest = NEVER
     untried = False
@@ -65,11 +79,35 @@ def _eagerness(seat: Seat) -> tuple[bool, int]:
     return seat.quota is not None and seat.quota.nearly_spent, seat.key.in_flight
 
 
+def withdraw(place: Place, seat: Seat, tokens: int, now: Monotonic) -> None:
+    """The seat that was taken is not used after all: nothing was sent."""
+    for slots in (place.slots, seat.key.slots):
+        if slots is not None:
+            slots.withdraw(tokens, now)
+
+
+def bound(place: Place, limits: TargetLimits, adaptive: AdaptiveSettings) -> None:
+    """Limit what is under way at this deployment so; what was learned under the same settings is kept."""
+    if not limits.adaptive:
+        adaptive = adaptive.model_copy(update={"enabled": False})
+    if place.adaptive.settings != adaptive:
+        place.adaptive = Adaptive(adaptive)
+    if place.limits == limits:
+        return
+    place.limits, place.slots = limits, None
+    if limits.rpm is not None or limits.tpm is not None or limits.concurrency is not None:
+        place.slots = KeySlots(limits.rpm, limits.tpm, limits.concurrency, place.in_flight)
+        place.choosy = True
+        for seat in place.seats:
+            seat.metered = True
+
+
 def give_back(permit: Permit, tokens: int | None, now: Monotonic) -> None:
     """The limits of the key learn what the attempt really used; 0 if it was not sent."""
-    seat = permit.seat
-    if seat.key.slots is not None:
-        seat.key.slots.release(permit.tokens, tokens, now)
+    place, seat = permit.place, permit.seat
+    for slots in (place.slots, seat.key.slots):
+        if slots is not None:
+            slots.release(permit.tokens, tokens, now)
     if tokens == 0 and seat.quota is not None and permit.reckoned is not None:
         prompt, marks = permit.reckoned
         seat.quota.give_back(permit.tokens, prompt, marks)
