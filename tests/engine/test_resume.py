@@ -102,16 +102,33 @@ def test_the_trace_tells_of_both_sources() -> None:
     run(scenario)
 
 
-def test_who_does_not_understand_and_begins_again_is_not_listened_to() -> None:
-    """G3: the same answer from its beginning is no rest: nothing of it is told, and somebody is asked to replay."""
+LONG = " ".join(["word"] * 30)
+
+
+def test_who_says_the_same_again_is_heard_from_where_it_goes_on() -> None:
+    """A server that does not understand and begins the same answer anew: the client reads it once."""
 
     async def scenario() -> None:
-        long = " ".join(["word"] * 30)
         async with world(prefill="plain") as s:  # OpenAI's own wire takes the last message for history
-            s.lab.openai.fail(Fault(cut_after_chunks=20, key="sk-lab-openai", times=1))
-            answer = await ask(s, stream=True, prompt=long)
+            s.lab.openai.fail(Fault(cut_after_chunks=20, key="sk-lab-openai"))
+            answer = await ask(s, stream=True, prompt=LONG)
             assert finished(answer)
-            assert answer.text == answer_of(SHARED, long)
+            assert answer.text == answer_of(SHARED, LONG)
+            assert purposes(s) == ["answer", "resume"]
+
+    run(scenario)
+
+
+def test_who_begins_another_answer_is_not_listened_to() -> None:
+    """G3: nothing of it is told, and somebody else is asked to replay."""
+
+    async def scenario() -> None:
+        async with world(prefill="plain") as s:
+            s.lab.openai.fail(Fault(cut_after_chunks=20, key="sk-lab-openai", times=1))
+            s.lab.openai.fail(Fault(tokens=10, key="sk-lab-twin"))
+            answer = await ask(s, stream=True, prompt=LONG)
+            assert finished(answer)
+            assert answer.text == answer_of(SHARED, LONG)
             assert kinds(s.recorder.records[0]) == ["broken_stream", "invalid_reply", "success"]
             assert purposes(s) == ["answer", "resume", "replay"]
             assert b"resumed by" not in answer.body

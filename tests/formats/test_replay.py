@@ -131,9 +131,27 @@ def test_a_second_attempt_of_another_kind_diverges(second: bytes, word: str) -> 
 
 
 def test_an_event_without_data_is_nothing() -> None:
-    """B18: an empty `data:` line in the second attempt says nothing, and breaks nothing."""
+    """B18: an empty `data:` line in the second attempt says nothing, and breaks nothing; found by the fuzz."""
     pieces = written(CHAT, ["one "], ends=False)
     stream = b"data:\n\nevent: ping\ndata:\n\n" + b"".join(written(CHAT, ["one ", "two"]))
     out, relay = replay(CHAT, CHAT, heard(CHAT, pieces), stream, [1000])
+    assert relay.complete
+    assert read(CHAT, out)[0] == "two"
+
+
+def test_an_error_in_a_list_is_an_error() -> None:
+    """B18: as Gemini's compatible endpoint sends it, in the second attempt too; found by the fuzz."""
+    error = b'[{"error":{"code":503,"message":"overloaded","status":"UNAVAILABLE"}}]'
+    told = heard(CHAT, written(CHAT, ["one "], ends=False))
+    out, relay = replay(CHAT, CHAT, told, b"data: " + error + b"\n\n", [1000])
+    assert (out, relay.error) == (b"", error)
+
+
+def test_a_late_event_after_the_end_is_nothing() -> None:
+    """B18, C8: whatever comes behind `[DONE]`, the answer is whole."""
+    relay = ReplayRelay(
+        CHAT, CHAT, heard(CHAT, written(CHAT, ["one "], ends=False)), include_usage=True, max_event_bytes=LIMIT
+    )
+    out = relay.feed(b"".join(written(CHAT, ["one ", "two"])) + b"data: [1]\n\n") + relay.close()
     assert relay.complete
     assert read(CHAT, out)[0] == "two"

@@ -12,7 +12,7 @@ from standfast.canon.prefill import FINAL_MESSAGE, PLAIN, PREFIX, Prefill
 from standfast.canon.usage import Usage
 from standfast.errors import Untranslatable
 from standfast.formats._heard import Heard, heard
-from standfast.formats._resume import SAME, ResumeRelay
+from standfast.formats._resume import SAME, SHORT, ResumeRelay
 from standfast.formats.base import Format
 from support.streams import FORMS, LIMIT, NAMES, PLACES, TEXTS, chunk, cut, read, written
 
@@ -44,8 +44,8 @@ def test_the_rest_is_told_exactly_once(
     rest = text[len(told.start) :]  # a model that was told no blanks says them itself
     stream = b"".join(written(FORMS[upstream], cut(rest, second), name="id-2", model="m-2"))
     out, relay = go_on(FORMS[upstream], form, told, stream, size)
-    if rest.startswith(before[:SAME]) and len(before) >= SAME:
-        return  # that is the other test's
+    if len(told.start) >= SHORT and rest[: len(told.start)] == told.start[: len(rest)]:
+        return  # says the same again: that is another test's
     assert relay.complete
     whole, others = read(form, b"".join(pieces) + out)
     assert whole == text
@@ -75,23 +75,48 @@ def test_blanks_at_the_seam_stand_once(before: str, rest: str, whole: str) -> No
     assert read(CHAT, b"".join(pieces) + out)[0] == whole
 
 
-@given(st.text("abcdefgh ", min_size=SAME, max_size=80).filter(str.strip), PLACES, st.text(max_size=20))
-def test_an_answer_that_begins_again_is_not_told_twice(text: str, places: list[int], more: str) -> None:
-    """G3: a server that does not understand begins anew; the attempt fails before anything of it is given."""
+ANSWERS = st.text("abcdefgh ", min_size=SAME + 1, max_size=80).filter(lambda text: len(text.strip()) > SAME)
+
+
+@pytest.mark.parametrize("upstream", NAMES)
+@given(ANSWERS, st.integers(SHORT, 79), st.tuples(PLACES, st.text("xyz ", max_size=20)))
+def test_what_is_said_again_is_told_once(upstream: str, text: str, broke: int, rest: tuple[list[int], str]) -> None:
+    """A server that repeats what it was given, or begins the same answer anew: only what follows is new."""
+    places, more = rest
+    before = text[: max(SHORT, broke % len(text))]
+    if len(before.strip()) < SHORT:
+        return
+    told = heard(CHAT, pieces := written(CHAT, [before], ends=False))
+    out, relay = go_on(FORMS[upstream], CHAT, told, b"".join(written(FORMS[upstream], cut(text + more, places))), 50)
+    assert relay.complete
+    assert read(CHAT, b"".join(pieces) + out)[0] == text + more
+
+
+@given(ANSWERS, PLACES, st.integers(SAME, 79), st.text("xyz", max_size=20))
+def test_another_answer_is_not_put_together_with_the_first(text: str, places: list[int], at: int, more: str) -> None:
+    """G3: a server that begins anew and then says something else, or ends, has failed; nothing of it is given."""
+    start = text.rstrip()
+    at = min(at, len(start) - 1)
     told = heard(CHAT, written(CHAT, [text], ends=False))
-    out, relay = go_on(CHAT, CHAT, told, b"".join(written(CHAT, [*cut(text, places), more])), 50)
+    out, relay = go_on(CHAT, CHAT, told, b"".join(written(CHAT, cut(text[:at] + more, places))), 50)
     assert (out, relay.content) == (b"", False)
-    assert relay.malformed == "it begins the answer again"
+    assert relay.malformed == "it begins another answer"
 
 
-def test_a_rest_that_only_begins_alike_is_a_rest() -> None:
+@pytest.mark.parametrize("rest", ["Yes, of course", "Yes and", "Yes", "Yes and no, and perhaps"])
+def test_a_rest_that_only_begins_alike_is_a_rest(rest: str) -> None:
     """What was held back in doubt is given: at the first difference, or at the end."""
-    before = "Yes and no. " + 30 * "x"
-    told = heard(CHAT, written(CHAT, [before], ends=False))
-    for rest in ("Yes, of course", "Yes and", "Yes"):
-        out, relay = go_on(CHAT, CHAT, told, b"".join(written(CHAT, list(rest))), 1000)
-        assert relay.complete
-        assert read(CHAT, out)[0] == rest
+    told = heard(CHAT, written(CHAT, ["Yes and no. " + 30 * "x"], ends=False))
+    out, relay = go_on(CHAT, CHAT, told, b"".join(written(CHAT, list(rest))), 1000)
+    assert relay.complete
+    assert read(CHAT, out)[0] == rest
+
+
+def test_a_few_characters_may_be_said_twice() -> None:
+    """A laugh goes on with the same letters: what is too short to be known again is no repetition."""
+    told = heard(CHAT, written(CHAT, ["ha"], ends=False))
+    out, _ = go_on(CHAT, CHAT, told, b"".join(written(CHAT, ["ha", "ha"])), 1000)
+    assert read(CHAT, out)[0] == "haha"
 
 
 def test_the_rest_belongs_to_the_stream_that_has_begun() -> None:

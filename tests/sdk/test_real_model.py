@@ -3,7 +3,9 @@
 import importlib.util
 import json
 import sys
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import openai
@@ -33,18 +35,56 @@ def model_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield json.loads(process.wait_for(r"\A\{.*\}\n", out=True, limit=60)[0])["url"]
 
 
+BEGUN = "The capital of France is"
+
+
+class Cutter(BaseHTTPRequestHandler):
+    """An upstream that begins the answer and dies."""
+
+    def do_POST(self) -> None:
+        """Half an answer."""
+        self.send_response(200)
+        self.send_header("content-type", "text/event-stream")
+        self.end_headers()
+        delta = {"role": "assistant", "content": BEGUN}
+        chunk = {"id": "begun", "model": "smollm2", "created": 1, "choices": [{"index": 0, "delta": delta}]}
+        self.wfile.write(b"data: " + json.dumps(chunk).encode() + b"\n\n")
+
+    def log_message(self, *_: object) -> None:
+        """In silence."""
+
+
 @pytest.fixture(scope="module")
-def gateway(model_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
+def cutter() -> Iterator[str]:
+    """Its address."""
+    with HTTPServer(("127.0.0.1", 0), Cutter) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/v1"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture(scope="module")
+def gateway(model_server: str, cutter: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
     """The dead target first, the real server second."""
     with dead_port() as port:
         config = {
             "keys": [{"name": "dev", "key": KEY}],
             "providers": {
                 "dead": {"type": "openai_like", "base_url": f"http://127.0.0.1:{port}/v1", "keys": ["none"]},
-                "local": {"type": "openai_like", "base_url": f"{model_server}/v1", "keys": ["none"]},
+                "cutter": {"type": "openai_like", "base_url": cutter, "keys": ["none"]},
+                "local": {
+                    "type": "openai_like",
+                    "base_url": f"{model_server}/v1",
+                    "keys": ["none"],
+                    "prefill": "plain",
+                },
             },
+            "facts": {"local/smollm2": {"abilities": ["continuation"]}},
             "models": {
                 "small": ["dead/smollm2", "local/smollm2"],
+                "begun": {"targets": ["cutter/smollm2", "local/smollm2"], "on_break": "resume"},
                 "vectors": ["dead/smollm2", "local/smollm2"],
             },
             "defaults": {"breaker": {"consecutive": 10_000, "min_calls": 10_000}},
@@ -104,3 +144,18 @@ def test_the_real_server_refuses(client: OpenAI) -> None:
 
 def _dot(left: list[float], right: list[float]) -> float:
     return sum(a * b for a, b in zip(left, right, strict=True))
+
+
+def test_the_real_server_goes_on_with_an_answer_that_broke_off(client: OpenAI, model_server: str) -> None:
+    """`on_break: resume`: one answer of two sources, whose second half is what the server says to the first."""
+    chunks = list(client.chat.completions.create(model="begun", stream=True, **ASK))
+    text = "".join(choice.delta.content or "" for chunk in chunks for choice in chunk.choices)
+    limit = ASK["max_tokens"] - len(BEGUN) // 4  # type: ignore[operator]  # a number
+    messages = [*ASK["messages"], {"role": "assistant", "content": BEGUN}]  # type: ignore[misc]  # a list
+    body = {"model": "smollm2", **ASK, "messages": messages, "max_tokens": limit}
+    (direct,) = fetch(model_server, "POST", "/v1/chat/completions", body).json()["choices"]
+    assert text == BEGUN + direct["message"]["content"].removeprefix(BEGUN)  # some versions repeat it
+    assert len(text) > len(BEGUN) + 5
+    assert {chunk.id for chunk in chunks} == {"begun"}
+    finished = [choice.finish_reason for chunk in chunks for choice in chunk.choices if choice.finish_reason]
+    assert finished == [direct["finish_reason"]]

@@ -5,10 +5,11 @@ the new text, the new finish and the tokens of both. Two things stand between th
 
 * Blanks at the end of the old text are left out of the request (`Heard.start`): several servers refuse or remove them.
   If the new text begins with them, they are swallowed.
-* A server that does not understand what is asked of it begins a new answer. As long as the new text equals the
-  beginning of the old one nothing is given; after `SAME` characters the attempt counts as failed. So an answer is never
-  told twice. (A new answer in other words cannot be told from a rest: that is why nobody is asked to go on who is not
-  known to be able to.)
+* A server may say the old text again: some repeat what they were given before they go on, and one that does not
+  understand what is asked of it begins anew. As long as the new text equals the old one nothing is given; when all of
+  it has been said again, what follows is the rest. One that differs after `SAME` characters is another answer, and has
+  failed. So nothing is told twice, and no two answers are put together. (Another answer in other words from the start
+  cannot be told from a rest: that is why nobody is asked to go on who is not known to be able to.)
 """
 
 from typing import Final
@@ -21,6 +22,9 @@ from standfast.formats.base import Format
 
 SAME: Final = 32
 """So many characters equal to the beginning of an answer are no coincidence: it begins again."""
+
+SHORT: Final = 8
+"""An answer of fewer characters so far may well go on with the same ones: "ha" with "ha"."""
 
 
 class ResumeRelay(TranslatingRelay):
@@ -35,7 +39,7 @@ class ResumeRelay(TranslatingRelay):
         max_event_bytes: limit of one event.
     """
 
-    __slots__ = ("_before", "_blank", "_doubtful", "_first")
+    __slots__ = ("_again", "_before", "_blank", "_doubtful")
 
     def __init__(
         self,
@@ -53,7 +57,7 @@ class ResumeRelay(TranslatingRelay):
         super().__init__(upstream.reader(), writer, max_event_bytes)
         self._before = before
         self._blank = told.text[len(told.start) :]
-        self._first = told.text[:SAME] if len(told.text) >= SAME else ""
+        self._again = told.start if len(told.start) >= SHORT else ""
         self._doubtful = ""
 
     def _take(self, event: StreamEvent) -> None:
@@ -65,29 +69,35 @@ class ResumeRelay(TranslatingRelay):
             self._out.append(self._writer.write(counted))
         else:
             if isinstance(event, Finished) and self._doubtful:
-                rest, self._first, self._doubtful = self._doubtful, "", ""
-                self._give(rest)
+                self._differs(self._doubtful)
             super()._take(event)
 
     def _hear(self, piece: str) -> None:
-        first = self._first
-        if first:
-            piece = self._doubtful + piece
-            if piece.startswith(first):
-                self.malformed = "it begins the answer again"
-                return
-            if first.startswith(piece):
-                self._doubtful = piece
-                return
-            self._first = self._doubtful = ""
-        self._give(piece)
+        again = self._again
+        if not again:
+            self._give(piece)
+            return
+        heard = self._doubtful + piece
+        if heard.startswith(again):
+            self._again = self._doubtful = ""
+            self._give(heard[len(again) :])
+        elif again.startswith(heard):
+            self._doubtful = heard
+        else:
+            self._differs(heard)
+
+    def _differs(self, heard: str) -> None:
+        """It is not the old text again, or not all of it."""
+        if _alike(heard, self._again) >= SAME:
+            self.malformed = "it begins another answer"
+            return
+        self._again = self._doubtful = ""
+        self._give(heard)
 
     def _give(self, piece: str) -> None:
         blank = self._blank
         if blank:
-            same = next((at for at, pair in enumerate(zip(blank, piece, strict=False)) if pair[0] != pair[1]), None)
-            if same is None:
-                same = min(len(blank), len(piece))
+            same = _alike(blank, piece)
             self._blank = blank[same:] if same == len(piece) else ""
             piece = piece[same:]
         if piece:
@@ -96,3 +106,9 @@ class ResumeRelay(TranslatingRelay):
     def _begin(self) -> None:
         """The stream has begun long ago."""
         self.content = True
+
+
+def _alike(one: str, other: str) -> int:
+    """Characters at the beginning that are the same."""
+    pairs = zip(one, other, strict=False)
+    return next((at for at, (left, right) in enumerate(pairs) if left != right), min(len(one), len(other)))
