@@ -58,6 +58,16 @@ def test_half_a_deaf_port_is_replaced_on_both_sides() -> None:
     assert any("connect_timeout" in note for note in done.notes)
 
 
+def test_a_deaf_port_goes_before_other_troubles() -> None:
+    """A connection that is never answered meets no other trouble first: the order is changed in both, and said."""
+    half = {"at": 0, "lasts": "60s", "where": "*", "errors": [{"kind": "server_error", "share": 0.5}]}
+    deaf = {"at": 10, "lasts": "20s", "where": "*", "errors": "connect_timeout"}
+    done = squeeze(scenario(troubles=[half, deaf]), 1, 1.0)
+    assert [each.errors[0].kind.value for each in done.scenario.troubles] == ["connect_timeout", "server_error"]
+    assert any("the port is deaf" in note for note in done.notes)
+    assert squeeze(scenario(troubles=[deaf, half]), 1, 1.0).notes == []
+
+
 @pytest.mark.parametrize("name", files.names())
 def test_shipped_scenarios_can_be_squeezed(name: str) -> None:
     """Two minutes of each hold some hundred requests, and its troubles."""

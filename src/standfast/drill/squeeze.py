@@ -55,7 +55,7 @@ def squeeze(scenario: Scenario, minutes: float, rate: float | None = None) -> Sq
         result.notes.append(f"{wanted:.3g} requests a second on average, {wanted / own:.3g} times as many as written")
     workload = workload.model_copy(update={"requests": requests, "rate": None, "bursts": bursts})
     upstreams = {name: _upstream(each, factor, result.notes) for name, each in scenario.upstreams.items()}
-    troubles = tuple(_trouble(each, factor, result.notes) for each in scenario.troubles)
+    troubles = tuple(_trouble(each, factor, result.notes) for each in _deaf_first(scenario.troubles, result.notes))
     update = {"duration": duration, "workload": workload, "upstreams": upstreams, "troubles": troubles}
     result.scenario = scenario.model_copy(update=update)
     result.notes = list(dict.fromkeys(result.notes))
@@ -74,6 +74,19 @@ def _upstream(spec: Upstream, factor: float, notes: list[str]) -> Upstream:
 def _trouble(trouble: Trouble, factor: float, notes: list[str]) -> Trouble:
     update = {"at": trouble.at / factor, "lasts": trouble.lasts / factor, "errors": _possible(trouble.errors, notes)}
     return trouble.model_copy(update=update)
+
+
+def _deaf_first(troubles: tuple[Trouble, ...], notes: list[str]) -> list[Trouble]:
+    """Of two troubles at a time the first has its share of all attempts, the second of the rest: a port has no such."""
+    ordered = sorted(troubles, key=lambda trouble: not _deaf(trouble))
+    if ordered != list(troubles):
+        notes.append("connect_timeout for all goes before other troubles of the same time, in both: the port is deaf")
+    return ordered
+
+
+def _deaf(trouble: Trouble) -> bool:
+    share = sum(error.share for error in trouble.errors if error.kind is FailureKind.CONNECT_TIMEOUT)
+    return share >= WHOLE
 
 
 def _possible(errors: Errors, notes: list[str]) -> Errors:
