@@ -11,7 +11,7 @@ from standfast.canon.failure import Blame, Failure, FailureKind
 from standfast.canon.failure import Cooldown as CooldownSource
 from standfast.canon.instants import Monotonic
 from standfast.canon.record import Change
-from standfast.policy.breaker import State
+from standfast.policy.breaker import SLOW, State
 from standfast.policy.places import Permit, Place
 
 
@@ -47,16 +47,23 @@ def meant(place: Place, failure: Failure, outcome: Outcome) -> Outcome:
     return outcome
 
 
-def breaker_moved(
-    place: Place, moved: tuple[State, State], failure: Failure | None, now: Monotonic
-) -> tuple[Change, ...]:
-    """What is told when a breaker changed its state; its verdict is evidence for the deployment's health."""
+def lagged(permit: Permit, now: Monotonic, rng: random.Random) -> tuple[Change, ...]:
+    """An attempt is slow: the breaker counts it at once, not when its answer is whole."""
+    permit.slow = True
+    moved = permit.place.breaker.lag(permit.ticket, now, rng)
+    return () if moved is None else breaker_moved(permit.place, moved, SLOW, now)
+
+
+def breaker_moved(place: Place, moved: tuple[State, State], reason: str, now: Monotonic) -> tuple[Change, ...]:
+    """What is told when a breaker changed its state; its verdict is evidence for the deployment's health.
+
+    That it is slow is none: health measures the pace itself.
+    """
     before, after = moved
-    reason = failure.kind.value if failure is not None else "success"
     retry_at = place.breaker.retry_at(now)
     until = retry_at - now if after is State.OPEN else None
     changes: tuple[Change, ...] = (Change("breaker", place.deployment.name, before.value, after.value, reason, until),)
-    if place.health is not None and after is State.OPEN:
+    if place.health is not None and after is State.OPEN and reason != SLOW:
         changes += place.health.tripped(reason, retry_at, now)
     elif place.health is not None and after is State.CLOSED:
         changes += place.health.proven(now)

@@ -75,7 +75,12 @@ class Exchange(Running):
         if run is None or run.first is not None:
             return []
         run.first = now
-        self._fleet.first_content(permit, now - run.started, stream=self.ask.stream)
+        ask = self.ask
+        changes = self._fleet.first_content(
+            permit, now - run.started, ask.prompt_tokens, now, self._rng, stream=ask.stream
+        )
+        if changes:
+            self.changes += changes
         if run.behind:
             if run.purpose is Purpose.REPLAY:
                 return []

@@ -23,7 +23,7 @@ from standfast.canon.deployment import Deployment
 from standfast.canon.failure import Failure
 from standfast.canon.instants import NEVER, Monotonic
 from standfast.canon.record import Change
-from standfast.policy.blame import breaker_moved, meant, rest_after
+from standfast.policy.blame import breaker_moved, lagged, meant, rest_after
 from standfast.policy.breaker import BreakerSettings, State
 from standfast.policy.health import Health
 from standfast.policy.health_check import HealthSettings
@@ -114,12 +114,15 @@ class Fleet:
             if isinstance(found, Denied):
                 return found
             seat = found
-        generation = place.breaker.admit(now)
-        if generation is None:
-            if seat.key.slots is not None:
-                seat.key.slots.withdraw(tokens, now)
-            return Denied("open", place.breaker.retry_at(now))
-        return self._permit(place, seat, generation, tokens)
+        breaker = place.breaker
+        ticket = breaker.admit(now)
+        if ticket is None:
+            ticket = breaker.admit_softly(now) if soft else None
+            if ticket is None:
+                if seat.key.slots is not None:
+                    seat.key.slots.withdraw(tokens, now)
+                return Denied("open" if soft else breaker.refusal(now), breaker.retry_at(now))
+        return self._permit(place, seat, ticket, tokens)
 
     def admit_probe(self, deployments: Sequence[Deployment], now: Monotonic) -> Permit | None:
         """When every breaker is open: a rare permit for the one that has been open for longest, or None."""
@@ -128,9 +131,9 @@ class Fleet:
             seat = self._seat(place, 0, now, ())
             if isinstance(seat, Denied):
                 continue
-            generation = place.breaker.force_probe(now)
-            if generation is not None:
-                return self._permit(place, seat, generation, 0)
+            ticket = place.breaker.force_probe(now)
+            if ticket is not None:
+                return self._permit(place, seat, ticket, 0)
             if seat.key.slots is not None:
                 seat.key.slots.withdraw(0, now)
         return None
@@ -170,34 +173,45 @@ class Fleet:
         if failure is not None:
             changes = rest_after(permit, failure, now, rng)
             outcome = meant(place, failure, outcome)
-        moved = place.breaker.settle(permit.generation, outcome, now, rng)
+        moved = place.breaker.settle(permit.ticket, outcome, now, rng, slow=permit.slow)
         if moved is not None:
-            changes += breaker_moved(place, moved, failure, now)
+            changes += breaker_moved(place, moved, "success" if failure is None else failure.kind.value, now)
         return changes
 
-    def first_content(self, permit: Permit, seconds: float, *, stream: bool) -> None:
-        """Learn how long the first content took."""
-        (permit.place.stream if stream else permit.place.whole).observe(seconds)
+    def first_content(
+        self, permit: Permit, seconds: float, prompt_tokens: int, now: Monotonic, rng: random.Random, *, stream: bool
+    ) -> tuple[Change, ...]:
+        """Learn how long the first content took. Returns the states that changed, because it was slow."""
+        place = permit.place
+        (place.stream if stream else place.whole).observe(seconds)
         trail = permit.trail
         if trail is not None:
             trail.pace.spoke(trail, Monotonic(trail.since + seconds))
+        slow = place.usual.observe(seconds, prompt_tokens, now, stream=stream)
+        return lagged(permit, now, rng) if slow else ()
 
-    def outrun(self, permit: Permit, seconds: float, *, stream: bool) -> None:
-        """Learn that no content had come after so many seconds, when another attempt was faster.
+    def outrun(
+        self, permit: Permit, seconds: float, prompt_tokens: int, now: Monotonic, rng: random.Random, *, stream: bool
+    ) -> tuple[Change, ...]:
+        """Learn that no content had come after so many seconds, when another attempt was faster. Before it is settled.
 
         For a percentile that it exceeds a lower bound is as good as the truth; below it says nothing. Without it the
-        slowest waits would vanish from the history, and hedges would come earlier and earlier.
+        slowest waits would vanish from the history, and hedges would come earlier and earlier; and hedges that win
+        would hide a brownout from the breaker.
         """
-        latency = permit.place.stream if stream else permit.place.whole
+        place = permit.place
+        latency = place.stream if stream else place.whole
         p95 = latency.p95()
         if p95 is not None and seconds > p95:
             latency.observe(seconds)
+        slow = place.usual.outrun(seconds, prompt_tokens, now, stream=stream)
+        return lagged(permit, now, rng) if slow else ()
 
     def available_at(self, deployment: Deployment, now: Monotonic) -> Monotonic:
         """When this deployment may next be asked; `now` if it may be now, NEVER if no key can serve it."""
         place = self._places[deployment]
         at = max(now, place.rest.until)
-        if place.breaker.state(now) is not State.CLOSED:
+        if place.breaker.barred(now):
             at = max(at, place.breaker.retry_at(now))
         keys = min((max(seat.rest.until, seat.key.rest.until) for seat in place.seats), default=NEVER)
         return Monotonic(max(at, keys))
@@ -258,10 +272,10 @@ class Fleet:
         """All of them, in configuration order."""
         return tuple(self._places)
 
-    def _permit(self, place: Place, seat: Seat, generation: int, tokens: int) -> Permit:
+    def _permit(self, place: Place, seat: Seat, ticket: int, tokens: int) -> Permit:
         place.in_flight += 1
         seat.key.in_flight += 1
-        return Permit(place, seat, generation, tokens)
+        return Permit(place, seat, ticket, tokens)
 
     def _seat(self, place: Place, tokens: int, now: Monotonic, tried: Collection[int]) -> "Seat | Denied":
         """The least busy key that may serve, taken in turn where equal. Takes its slot."""

@@ -9,6 +9,7 @@ from standfast.policy.cooldown import Cooldown
 from standfast.policy.health import Health
 from standfast.policy.latency import Latency, Pace, Trail
 from standfast.policy.limits import KeySlots
+from standfast.policy.usual import Usuals
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,7 @@ class Place:
         "seats",
         "settings",
         "stream",
+        "usual",
         "whole",
     )
 
@@ -80,6 +82,7 @@ class Place:
         self.hinted = Monotonic(0.0)
         self.stream = Latency()
         self.whole = Latency()
+        self.usual = Usuals(settings.slow_after)
         self.pace: Pace | None = None  # None while no strategy compares by it
         self.in_flight = 0
         self.seats = seats
@@ -90,15 +93,16 @@ class Place:
 class Permit:
     """Leave to send one attempt. Compared by identity; settle it exactly once, through the fleet."""
 
-    __slots__ = ("generation", "key", "place", "seat", "settled", "tokens", "trail")
+    __slots__ = ("key", "place", "seat", "settled", "slow", "ticket", "tokens", "trail")
 
-    def __init__(self, place: Place, seat: Seat, generation: int, tokens: int) -> None:
+    def __init__(self, place: Place, seat: Seat, ticket: int, tokens: int) -> None:
         self.place = place
         self.seat = seat
         self.key = seat.index
-        self.generation = generation
+        self.ticket = ticket
         self.tokens = tokens
         self.settled = False
+        self.slow = False  # its first content took far longer than usual, and the breaker knows
         self.trail: Trail | None = None
 
     @property
@@ -117,7 +121,8 @@ class Denied:
 
     Attributes:
         why: `open` (breaker), `resting` (deployment), `keys` (every key rests or is at its limit), `tried` (no key left
-            that this request has not used), `unhealthy` (checks say so; a reason to go elsewhere, not to give up).
+            that this request has not used); or a reason to go elsewhere, not to give up: `unhealthy` (checks say so),
+            `failing` and `slow` (the breaker is open for a share of the calls).
         until: when asking again has a chance.
     """
 
@@ -151,6 +156,8 @@ def inherit(place: Place, before: Place) -> None:
     place.health = before.health
     place.pace = before.pace
     place.rest, place.hinted, place.stream, place.whole = before.rest, before.hinted, before.stream, before.whole
+    place.usual = before.usual
+    place.usual.slow_after = place.settings.slow_after
     seats = {id(seat.key): seat for seat in before.seats}
     for seat in place.seats:
         old = seats.get(id(seat.key))

@@ -76,10 +76,13 @@ class Running(msgspec.Struct, eq=False):
         """Stop all but the winner; that they lost says nothing about their health."""
         losers = [run for run in (self._run, *(self._rivals or ())) if run is not None and run is not winner]
         self._run, self._rivals = winner, None
+        ask = self.ask
         for run in losers:
-            self._settle(run, Outcome.CANCELLED, None, None, now)
             if winner is not None:
-                self._fleet.outrun(run.permit, now - run.started, stream=self.ask.stream)
+                self.changes += self._fleet.outrun(
+                    run.permit, now - run.started, ask.prompt_tokens, now, self._rng, stream=ask.stream
+                )
+            self._settle(run, Outcome.CANCELLED, None, None, now)
         return [Abandon(run.permit) for run in losers]
 
     def _settle(self, run: Run, outcome: Outcome, failure: Failure | None, usage: Usage | None, now: Monotonic) -> None:
