@@ -41,6 +41,7 @@ if TYPE_CHECKING:
         RequestFailed,
         StandfastError,
         Unauthorized,
+        UnknownDeployment,
         UnknownModel,
         Untranslatable,
     )
@@ -62,6 +63,7 @@ _HOMES = {
     "SyncGateway": "engine.sync",
     "SystemClock": "clock",
     "Unauthorized": "errors",
+    "UnknownDeployment": "errors",
     "UnknownModel": "errors",
     "Untranslatable": "errors",
 }
@@ -81,6 +83,7 @@ __all__ = [
     "SyncGateway",
     "SystemClock",
     "Unauthorized",
+    "UnknownDeployment",
     "UnknownModel",
     "Untranslatable",
     "__version__",

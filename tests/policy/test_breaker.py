@@ -27,7 +27,7 @@ class Hands:
 
     def admit(self) -> int:
         """A permit, which must be given."""
-        ticket = self.breaker.admit(self.now)
+        ticket = self.breaker.admit(self.now) or self.breaker.admit_softly(self.now)
         assert ticket is not None
         return ticket
 
@@ -65,6 +65,8 @@ def test_the_defaults_are_those_of_the_plan() -> None:
         "open_cap": 300.0,
         "half_open_permits": 3,
         "half_open_successes": 2,
+        "ramp": 30.0,
+        "force": None,
     }
 
 

@@ -44,6 +44,7 @@ class BreakerWalk(RuleBasedStateMachine):
         half_open_permits=2,
         half_open_successes=2,
         slow_rate=0.5,
+        ramp=4.0,
     )
     WIDTH = 1.0  # of a bucket: a tenth of the window
     DEAD, FAILING, SLOW = "open", "failing", "slow"
@@ -66,6 +67,8 @@ class BreakerWalk(RuleBasedStateMachine):
         self.row_cancels = 0
         self.successes = self.trips = 0
         self.verdict, self.turn = self.DEAD, False
+        self.recovered: Monotonic | None = None
+        self.credit = 0.0
         self.until = self.last_probe = Monotonic(0.0)
 
     def change(self, state: State) -> None:
@@ -76,6 +79,7 @@ class BreakerWalk(RuleBasedStateMachine):
         self.cancels.clear()
         self.row.clear()
         self.successes = 0
+        self.recovered, self.credit = (self.now if state is State.CLOSED else None), 0.0
 
     def open(self, verdict: str) -> None:
         """The model opens; how long is drawn, so only the bounds are known."""
@@ -149,13 +153,31 @@ class BreakerWalk(RuleBasedStateMachine):
         room = self.state is State.HALF_OPEN and self.outstanding() < self.SETTINGS.half_open_permits
         ticket = self.one.admit(self.now)
         assert self.two.admit(self.now) == ticket
-        self.given(ticket, expected=self.state is State.CLOSED or room)
+        self.given(ticket, expected=room or (self.state is State.CLOSED and self.ramped()))
 
-    @precondition(lambda self: self.state is not State.CLOSED)
+    def ramped(self) -> bool:
+        """Does the ramp let this one through? Each request adds its share; who makes a whole passes."""
+        if self.recovered is None:
+            return True
+        share = max(0.1, (self.now - self.recovered) / self.SETTINGS.ramp)
+        if share >= 1.0:
+            self.recovered = None
+            return True
+        self.credit += share
+        if self.credit < 1.0:
+            return False
+        self.credit -= 1.0
+        return True
+
     @rule()
     def admit_softly(self) -> None:
-        """Ask for a permit without an elsewhere: a death refuses all, a failing one every second, a slow one nobody."""
+        """Ask for a permit without an elsewhere: a death refuses all, a failing one every second, others nobody."""
         self.look()
+        if self.state is State.CLOSED:
+            ticket = self.one.admit_softly(self.now)
+            assert self.two.admit_softly(self.now) == ticket
+            self.given(ticket, expected=True)
+            return
         self.turn = self.turn != (self.verdict == self.FAILING)
         ticket = self.one.admit_softly(self.now)
         assert self.two.admit_softly(self.now) == ticket
@@ -292,7 +314,7 @@ class BreakerWalk(RuleBasedStateMachine):
         self.look()
         assert self.one.state(self.now) is self.two.state(self.now) is self.state
         assert self.one.recent(self.now) == self.two.recent(self.now) == self.counts()
-        assert self.one.refusal(self.now) == self.verdict or self.state is State.CLOSED
+        assert self.one.refusal(self.now) == ("ramping" if self.state is State.CLOSED else self.verdict)
         assert self.one.retry_at(self.now) == self.two.retry_at(self.now)
         if self.state is State.OPEN:
             assert self.one.retry_at(self.now) == self.until > self.now

@@ -58,8 +58,8 @@ class Change(msgspec.Struct, frozen=True):
     """A state that changed.
 
     Attributes:
-        subject: `breaker`, `health`, `cooldown`, `quarantine` or `retry_budget`.
-        name: `provider/model`, or `provider key 2` for keys.
+        subject: `breaker`, `ramp`, `provider`, `health`, `cooldown`, `quarantine` or `retry_budget`.
+        name: `provider/model`, `provider key 2` for keys, or `provider`.
         before, after: states, for instance `closed` and `open`.
         reason: why, in a few words, free of secrets.
         until: seconds until it may change back by itself; None if unknown.

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from pydantic import ValidationError
 
 from standfast.config.answers import check_answers
+from standfast.config.breakers import check_breakers
 from standfast.config.facts import check_facts
 from standfast.config.health import check_health, with_health
 from standfast.config.hedging import check_hedging
@@ -58,7 +59,11 @@ def check(data: object, *, hidden: Collection[str] = (), known: Sequence[Problem
     except RecursionError:
         return Verdict([*known, Problem("(file)", "is nested too deeply")], None)
     if config is not None and not problems:
-        problems += _infinite(config.model_dump(), "") or [*check_answers(config, content), *check_hedging(config)]
+        problems += _infinite(config.model_dump(), "") or [
+            *check_answers(config, content),
+            *check_hedging(config),
+            *check_breakers(config),
+        ]
     if problems or config is None:
         redactor = Redactor((*hidden, *_secrets(content)))
         return Verdict([_masked(problem, redactor) for problem in problems], None)

@@ -76,6 +76,7 @@ class TargetSettings(Settings):
         tier: 1 is tried first; None leaves it to the strategy.
         params: request fields that this target sets, in its own wire format's names.
         timeouts: what differs from the model's.
+        breaker: when it is given a rest; what is absent is as in the defaults.
         validation: what its answers must be like; what is absent is as in the model's.
     """
 
@@ -86,6 +87,7 @@ class TargetSettings(Settings):
     tier: Annotated[int, Field(ge=1)] | None = None
     params: Mapping[str, JsonValue] = {}
     timeouts: TimeoutOverrides = TimeoutOverrides()
+    breaker: BreakerSettings | None = None
     validation: ValidateSettings | None = Field(default=None, alias="validate")
 
     @model_validator(mode="before")

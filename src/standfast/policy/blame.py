@@ -1,7 +1,8 @@
 """What a failure means for those who are to blame: rests, the breaker's view, the health, and what is told of it.
 
 A failure blames exactly one: the key (its seat at this deployment for rate limits, the key everywhere for bad
-credentials and spent quotas), the deployment, or nobody. What a kind means is decided in `canon.failure.MEANING`.
+credentials and spent quotas), the deployment, or nobody. What a kind means is decided in `canon.failure.MEANING`; that
+several failures together are the key's or the provider's, in `policy.kin`.
 """
 
 import random
@@ -12,7 +13,22 @@ from standfast.canon.failure import Cooldown as CooldownSource
 from standfast.canon.instants import Monotonic
 from standfast.canon.record import Change
 from standfast.policy.breaker import SLOW, State
-from standfast.policy.places import Permit, Place
+from standfast.policy.kin import key_failed, key_served
+from standfast.policy.places import Permit, Place, Seat
+
+
+def served(place: Place, seat: Seat, now: Monotonic) -> None:
+    """An attempt succeeded: whoever had rested before may begin with short rests again."""
+    if seat.rest.until:
+        seat.rest.clear(now)
+    if seat.key.rest.until:
+        seat.key.rest.clear(now)
+    if place.rest.until:
+        place.rest.clear(now)
+    if place.choosy:
+        key_served(seat, place.deployment)
+    if place.health is not None:
+        place.health.served += 1
 
 
 def rest_after(permit: Permit, failure: Failure, now: Monotonic, rng: random.Random) -> tuple[Change, ...]:
@@ -20,7 +36,7 @@ def rest_after(permit: Permit, failure: Failure, now: Monotonic, rng: random.Ran
     place, seat = permit.place, permit.seat
     meaning = failure.meaning
     if meaning.cooldown is CooldownSource.NONE:
-        return ()
+        return key_failed(permit, failure, now, rng) if meaning.trips_breaker else ()
     long = meaning.cooldown is CooldownSource.LONG
     if meaning.blame is Blame.KEY:
         # A rate limit is counted per model; credentials and credit are the key's own.
@@ -37,9 +53,10 @@ def rest_after(permit: Permit, failure: Failure, now: Monotonic, rng: random.Ran
     return (Change(subject, name, "available", "resting", failure.kind.value, seconds),)
 
 
-def meant(place: Place, failure: Failure, outcome: Outcome) -> Outcome:
-    """What a failure means for breaker and health of the deployment."""
-    if not failure.meaning.trips_breaker:
+def meant(place: Place, failure: Failure, outcome: Outcome, rested: tuple[Change, ...]) -> Outcome:
+    """What a failure means for breaker and health of the deployment, after `rest_after`."""
+    meaning = failure.meaning
+    if not meaning.trips_breaker or (rested and meaning.cooldown is CooldownSource.NONE):
         # A rate limit or a bad key shows that the deployment lives, but is no success either: it says nothing.
         return Outcome.CANCELLED
     if place.health is not None and outcome is Outcome.FAILURE:
@@ -65,6 +82,7 @@ def breaker_moved(place: Place, moved: tuple[State, State], reason: str, now: Mo
     changes: tuple[Change, ...] = (Change("breaker", place.deployment.name, before.value, after.value, reason, until),)
     if place.health is not None and after is State.OPEN and reason != SLOW:
         changes += place.health.tripped(reason, retry_at, now)
-    elif place.health is not None and after is State.CLOSED:
+    elif place.health is not None and before is State.HALF_OPEN and after is State.CLOSED:
         changes += place.health.proven(now)
-    return changes
+    family = place.breaker.family
+    return changes if family is None else changes + family.moved()

@@ -23,10 +23,14 @@ no elsewhere, is answered by the verdict:
     dead        a run of failures, hardly a call between them: nothing is let through, an attempt would be lost
     failing     a share of the calls fails: every second one is let through, which spares it and serves some
     slow        a share of the calls is slow: all are let through, a late answer is better than none
+    new         nobody knows yet (`introduce`): all are let through while a trial finds out
 
 What is let through like that has a ticket of its own kind (the complement of the number). It counts in the window:
 once enough calls are in it and less than half of what opens it is bad, the trial begins at once; a run of failures
 beyond chance makes the verdict `dead`. It does not decide the trial.
+
+Whoever has recovered gets a growing share of the calls for a while (`policy.ramp`), counted and judged as all are;
+whoever asks softly is let through.
 
 What a late result means:
 
@@ -44,95 +48,34 @@ it into the closed state with clean counts.
 """
 
 import random
-from collections.abc import Mapping
-from types import MappingProxyType
 
 from standfast.canon.attempt import Outcome
 from standfast.canon.instants import NEVER, Monotonic
-from standfast.canon.record import Change
+from standfast.policy.breaker_machine import DEAD, FAILING, NEW, SLOW, Machine
 from standfast.policy.breaker_settings import BreakerSettings
 from standfast.policy.breaker_table import TRANSITIONS, Event, State
-from standfast.policy.evidence import Evidence
 
-__all__ = ["PROBE_INTERVAL", "SLOW", "TRANSITIONS", "Breaker", "BreakerSettings", "Event", "State"]
+__all__ = ["LETTING", "PROBE_INTERVAL", "SHUT", "SLOW", "TRANSITIONS", "Breaker", "BreakerSettings", "Event", "State"]
 
 PROBE_INTERVAL = 1.0
 """Seconds between probes of the panic rule; also when to ask again while all permits of a trial are taken."""
-
-DEAD, FAILING, SLOW = "open", "failing", "slow"
-"""Verdicts; they are also why the fleet denies a permit."""
 
 _CLOSED, _OPEN, _HALF_OPEN = State.CLOSED, State.OPEN, State.HALF_OPEN  # a look-up in an enum costs as much as a call
 _SUCCESS, _FAILURE = Outcome.SUCCESS, Outcome.FAILURE
 _CERTAIN = 0.9
 """A run is a death if so many of the calls in its midst have failed."""
 
-_SHUT = frozenset((State.OPEN, State.FORCED_OPEN))
-_FORCES: Mapping[State | None, Event] = MappingProxyType(
-    {
-        State.FORCED_OPEN: Event.FORCED_OPEN,
-        State.FORCED_CLOSED: Event.FORCED_CLOSED,
-        None: Event.RELEASED,
-    }
-)
+SHUT = frozenset((State.OPEN, State.FORCED_OPEN))
+"""States in which a call is an exception."""
+
+LETTING = frozenset((State.CLOSED, State.FORCED_CLOSED))
+"""States in which a call is the rule."""
 
 
-class Breaker:
-    """The breaker of one deployment.
+class Breaker(Machine):
+    """The breaker of one deployment; see `Machine` for what it is made of."""
 
-    Args:
-        settings: when to open and how to come back.
-        name: whose it is, for what it tells.
-        news: where it leaves what happened when it was merely looked at; the owner takes it out.
-
-    Attributes:
-        name, news: the same.
-        opened_at: when it opened last; meaningful only while it is open.
-    """
-
-    __slots__ = (
-        "_evidence",
-        "_first",
-        "_free",
-        "_next_probe",
-        "_out",
-        "_settings",
-        "_state",
-        "_successes",
-        "_trips",
-        "_turn",
-        "_until",
-        "_verdict",
-        "_window",
-        "name",
-        "news",
-        "opened_at",
-    )
-
-    def __init__(self, settings: BreakerSettings, name: str = "", news: list[Change] | None = None) -> None:
-        self._settings = settings
-        self.name = name
-        self.news: list[Change] = [] if news is None else news
-        self._state = _CLOSED
-        self._free = True  # closed, and nothing else to ask
-        self._verdict = DEAD
-        self._turn = False  # the next soft call is let through
-        self._first = 0  # ticket of this generation
-        self._evidence = Evidence(settings)
-        self._window = self._evidence.window
-        self._trips = 0  # openings since it was last closed
-        self._out = 0  # permits of this generation that are not settled
-        self._successes = 0
-        self._until = Monotonic(0.0)
-        self._next_probe = Monotonic(0.0)
-        self.opened_at = Monotonic(0.0)
-
-    def state(self, now: Monotonic) -> State:
-        """The state at this instant."""
-        if self._state is _OPEN and now >= self._until:
-            self._move(Event.RESTED)
-            self.news.append(Change("breaker", self.name, "open", "half_open", "the open time is over"))
-        return self._state
+    __slots__ = ()
 
     # asking
 
@@ -149,6 +92,10 @@ class Breaker:
         """A ticket for one that was refused and has no elsewhere, or None: not even then."""
         if self.barred(now):
             return None
+        if self._state is _CLOSED:
+            self._out += 1
+            self._window.admitted += 1
+            return self._window.admitted
         if self._verdict is FAILING:
             self._turn = not self._turn
             if not self._turn:
@@ -163,13 +110,38 @@ class Breaker:
 
     def refusal(self, now: Monotonic) -> str:
         """Why a call is refused now: `open`, or a verdict that holds only where there is an elsewhere."""
-        return DEAD if self.barred(now) else self._verdict
+        if self.barred(now):
+            return DEAD
+        if self._state is _CLOSED:
+            return "spared" if self._spared else NEW
+        return self._verdict
 
     def _passes(self, now: Monotonic) -> bool:
         state = self.state(now)
         if state is _HALF_OPEN:
-            return self._out < self._settings.half_open_permits
-        return state not in _SHUT
+            return self._tries()
+        if state is _CLOSED:
+            return not self._spared and self._ramps(now)
+        return state not in SHUT
+
+    def _has_room(self) -> bool:
+        """May another call be part of the trial?"""
+        family = self.family
+        return self._out < self._settings.half_open_permits and (family is None or not family.tries_another(self))
+
+    def _tries(self) -> bool:
+        room = self._has_room()
+        if room and self.family is not None:
+            self.family.trying = self
+        return room
+
+    def _ramps(self, now: Monotonic) -> bool:
+        if self._ramp.share(now) < 1.0:
+            return self._ramp.passes(now)
+        self._free = True
+        if self._ramp.end():
+            self._tell("ramp", "ramping", "full", "its time is over")
+        return True
 
     def retry_at(self, now: Monotonic) -> Monotonic:
         """When a call that is refused now may come again; `now` if it would not be refused."""
@@ -178,13 +150,15 @@ class Breaker:
             return self._until
         if state is State.FORCED_OPEN:
             return NEVER  # until the operator says otherwise
-        if state is _HALF_OPEN and self._out >= self._settings.half_open_permits:
+        if state is _HALF_OPEN and not self._has_room():
             return Monotonic(now + PROBE_INTERVAL)  # nobody knows when a permit comes back
         return now
 
     def force_probe(self, now: Monotonic) -> int | None:
         """While open, a ticket for the panic rule: one at a time and at most one a second."""
         if self.state(now) is not _OPEN or self._out or now < self._next_probe:
+            return None
+        if self.family is not None and not self.family.lets_probe(now, PROBE_INTERVAL):
             return None
         self._out += 1
         self._next_probe = Monotonic(now + PROBE_INTERVAL)
@@ -228,24 +202,7 @@ class Breaker:
                 self._settle_half_open(outcome, now, rng)
             elif before is _OPEN and outcome is _SUCCESS and not slow:
                 self._move(Event.PROBED)
-                self._succeed()
-        return None if self._state is before else (before, self._state)
-
-    def force(self, state: State | None, now: Monotonic) -> tuple[State, State] | None:
-        """An operator's word: `FORCED_OPEN`, `FORCED_CLOSED`, or None to leave it to itself again.
-
-        Returns:
-            States before and after; None if nothing changed.
-
-        Raises:
-            ValueError: any other state; those a breaker finds by itself.
-        """
-        if state not in _FORCES:
-            raise ValueError("a breaker can be forced open or closed, or released (None)")
-        before = self.state(now)
-        self._move(_FORCES[state])
-        if self._state is _CLOSED:
-            self._trips = 0
+                self._succeed(now)
         return None if self._state is before else (before, self._state)
 
     def recent(self, now: Monotonic) -> tuple[int, int]:
@@ -270,10 +227,10 @@ class Breaker:
     def _settle_half_open(self, outcome: Outcome, now: Monotonic, rng: random.Random) -> None:
         if outcome is _FAILURE:
             # Who has answered in the trial, or was only slow before, is not dead.
-            dead = self._verdict is DEAD and not self._successes
+            dead = self._verdict in (DEAD, NEW) and not self._successes
             self._open(Event.RELAPSED, DEAD if dead else FAILING, now, rng)
         elif outcome is _SUCCESS:
-            self._succeed()
+            self._succeed(now)
 
     def _settle_soft(self, ticket: int, outcome: Outcome, now: Monotonic, *, slow: bool) -> None:
         """A call that was let through beside the verdict."""
@@ -291,11 +248,14 @@ class Breaker:
         else:
             self._window.cancelled += 1
 
-    def _succeed(self) -> None:
+    def _succeed(self, now: Monotonic) -> None:
         self._successes += 1
         if self._successes >= self._settings.half_open_successes:
             self._move(Event.RECOVERED)
             self._trips = 0
+            if self._ramp.begin(now):
+                self._free = False
+                self._tell("ramp", "full", "ramping", "it has recovered", self._ramp.seconds)
 
     def _open(self, event: Event, verdict: str, now: Monotonic, rng: random.Random) -> None:
         self._move(event)
@@ -305,14 +265,3 @@ class Breaker:
         self._trips += 1
         self._until = Monotonic(now + full / 2 + rng.uniform(0.0, full / 2))
         self.opened_at = now
-
-    def _move(self, event: Event) -> None:
-        """Take the row of the table; every change of state begins a generation with clean counts."""
-        after = TRANSITIONS.get((self._state, event))
-        if after is None:
-            return
-        self._state = after
-        self._free = after is _CLOSED
-        self._first = self._window.admitted + 1
-        self._out = self._successes = 0
-        self._evidence.clear()

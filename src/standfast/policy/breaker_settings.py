@@ -1,6 +1,6 @@
 """When a deployment is given a rest, and how it comes back: what can be set."""
 
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -34,6 +34,9 @@ class BreakerSettings(Settings):
         open_cap: the longest open time, seconds.
         half_open_permits: calls let through at the same time while half-open.
         half_open_successes: successes in a row that close it again.
+        ramp: seconds after closing in which the share of requests that it gets grows from a tenth to all, while others
+            can serve the rest; 0 for all at once.
+        force: an operator's word: `open` lets nothing through, `closed` everything, whatever happens; null for neither.
     """
 
     consecutive: Annotated[int, Field(ge=1)] = 5
@@ -46,6 +49,8 @@ class BreakerSettings(Settings):
     open_cap: Annotated[Seconds, Field(gt=0)] = 300.0
     half_open_permits: Annotated[int, Field(ge=1)] = 3
     half_open_successes: Annotated[int, Field(ge=1)] = 2
+    ramp: Annotated[Seconds, Field(ge=0)] = 30.0
+    force: Literal["open", "closed"] | None = None
 
     @model_validator(mode="after")
     def _reachable(self) -> Self:

@@ -50,6 +50,8 @@ class Exchange(Running):
             line = fleet.line
             if now < ask.deadline and not (line and line.blocks(ask, target.deployment)):
                 permit = fleet.admit(target.deployment, ask.prompt_tokens + ask.max_tokens, now)
+                if fleet.news:
+                    self._hear()
                 if not isinstance(permit, Denied):
                     return self._set_off(Run(target, permit, now), now)
         return self._advance(now)
@@ -81,6 +83,7 @@ class Exchange(Running):
         )
         if changes:
             self.changes += changes
+            self._hear()
         if run.behind:
             if run.purpose is Purpose.REPLAY:
                 return []

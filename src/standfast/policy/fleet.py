@@ -23,10 +23,11 @@ from standfast.canon.deployment import Deployment
 from standfast.canon.failure import Failure
 from standfast.canon.instants import NEVER, Monotonic
 from standfast.canon.record import Change
-from standfast.policy.blame import breaker_moved, lagged, meant, rest_after
-from standfast.policy.breaker import BreakerSettings, State
+from standfast.policy.blame import breaker_moved, lagged, meant, rest_after, served
+from standfast.policy.breaker import LETTING, SHUT, BreakerSettings, State
 from standfast.policy.health import Health
 from standfast.policy.health_check import HealthSettings
+from standfast.policy.kin import Family
 from standfast.policy.latency import Pace
 from standfast.policy.line import Line, QueueSettings
 from standfast.policy.places import Denied, Key, KeyPool, Permit, Place, Seat, Standing, inherit
@@ -51,6 +52,7 @@ class Fleet:
     Attributes:
         line: those that wait. Who waits in the line of the configuration before stays there.
         notes: what strategies remember from one ranking to the next.
+        news: states that changed when they were merely looked at; whoever meets them takes them out and tells them.
     """
 
     def __init__(
@@ -62,6 +64,8 @@ class Fleet:
     ) -> None:
         old_keys = previous._keys if previous else {}  # noqa: SLF001 - of the same class
         old_places = previous._places if previous else {}  # noqa: SLF001 - of the same class
+        self.news: list[Change] = previous.news if previous else []
+        self._families: dict[str, Family] = {}
         self._keys: dict[tuple[str, str], Key] = {}
         self._by_provider: dict[str, list[Key]] = {}
         for pool in pools:
@@ -76,18 +80,31 @@ class Fleet:
         self._paced = False
         self._places: dict[Deployment, Place] = {}
         for deployment, settings in deployments.items():
-            self.ensure(deployment, settings)
+            self._add(deployment, settings)
             before = old_places.get(deployment)
             if before is not None:
                 inherit(self._places[deployment], before)
+            elif old_places:
+                self._places[deployment].breaker.introduce()
+        for deployment, place in self._places.items():
+            self._family(deployment).add(place.breaker)
+        for family in self._families.values():
+            self.news += family.moved()
 
     def ensure(self, deployment: Deployment, settings: BreakerSettings) -> None:
         """Have this deployment in the fleet; its provider's keys must be known."""
         if deployment not in self._places:
-            seats = [Seat(index, key) for index, key in enumerate(self._by_provider[deployment.provider])]
-            self._places[deployment] = Place(deployment, settings, seats)
-            if self._paced:
-                self._places[deployment].pace = Pace()
+            self._add(deployment, settings)
+            self._family(deployment).add(self._places[deployment].breaker)
+
+    def _add(self, deployment: Deployment, settings: BreakerSettings) -> None:
+        seats = [Seat(index, key) for index, key in enumerate(self._by_provider[deployment.provider])]
+        self._places[deployment] = Place(deployment, settings, seats, self.news)
+        if self._paced:
+            self._places[deployment].pace = Pace()
+
+    def _family(self, deployment: Deployment) -> Family:
+        return self._families.setdefault(deployment.provider, Family(deployment.provider))
 
     def admit(
         self,
@@ -106,7 +123,7 @@ class Fleet:
         if place.rest.until > now:
             return Denied("resting", place.rest.until)
         health = place.health
-        if health is not None and health.shunned > now and not soft:
+        if health is not None and health.shunned > now and not (soft or place.breaker.forced):
             return Denied("unhealthy", health.shunned)
         seat = place.seats[0]
         if place.choosy or tried_keys or seat.rest.until > now or seat.key.rest.until > now:
@@ -164,15 +181,11 @@ class Fleet:
         if seat.key.slots is not None:
             seat.key.slots.release(permit.tokens, tokens, now)
         if outcome is Outcome.SUCCESS:
-            for rest in (seat.rest, seat.key.rest, place.rest):
-                if rest.until:  # it has rested before
-                    rest.clear(now)
-            if place.health is not None:
-                place.health.served += 1
+            served(place, seat, now)
         changes: tuple[Change, ...] = ()
         if failure is not None:
             changes = rest_after(permit, failure, now, rng)
-            outcome = meant(place, failure, outcome)
+            outcome = meant(place, failure, outcome, changes)
         moved = place.breaker.settle(permit.ticket, outcome, now, rng, slow=permit.slow)
         if moved is not None:
             changes += breaker_moved(place, moved, "success" if failure is None else failure.kind.value, now)
@@ -219,7 +232,7 @@ class Fleet:
     def hint_end(self, deployment: Deployment, now: Monotonic) -> Monotonic | None:
         """When a rest ends whose end the provider itself named; None unless that is all that keeps it from serving."""
         place = self._places[deployment]
-        if place.breaker.state(now) is State.OPEN or (place.rest.until > now and place.rest.until != place.hinted):
+        if place.breaker.state(now) in SHUT or (place.rest.until > now and place.rest.until != place.hinted):
             return None
         ends = [
             seat.rest.until
@@ -233,11 +246,23 @@ class Fleet:
         """Is an attempt here expected to succeed: breaker closed, few recent failures."""
         breaker = self._places[deployment].breaker
         calls, failures = breaker.recent(now)
-        return breaker.state(now) is State.CLOSED and failures <= calls * SOUND_FAILURE_SHARE
+        return breaker.state(now) in LETTING and failures <= calls * SOUND_FAILURE_SHARE
+
+    def force(self, deployment: Deployment, state: State | None, now: Monotonic) -> tuple[Change, ...]:
+        """An operator's word about a breaker; see `Breaker.force`. Returns the states that changed."""
+        place = self._places[deployment]
+        moved = place.breaker.force(state, now)
+        return () if moved is None else breaker_moved(place, moved, "an operator's word", now)
 
     def breaker_state(self, deployment: Deployment, now: Monotonic) -> State:
         """State of the deployment's breaker."""
         return self._places[deployment].breaker.state(now)
+
+    def take_news(self) -> tuple[Change, ...]:
+        """States that changed when they were merely looked at, each once."""
+        news = tuple(self.news)
+        self.news.clear()
+        return news
 
     def watch(self, settings: Mapping[Deployment, HealthSettings]) -> None:
         """Judge the health of these deployments; what is known under the same settings is kept."""

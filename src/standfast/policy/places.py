@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from standfast.canon.deployment import Deployment
 from standfast.canon.instants import Monotonic
+from standfast.canon.record import Change
 from standfast.policy.breaker import Breaker, BreakerSettings, State
 from standfast.policy.cooldown import Cooldown
 from standfast.policy.health import Health
@@ -32,25 +33,29 @@ class KeyPool:
 class Key:
     """One upstream key, wherever it is used."""
 
-    __slots__ = ("in_flight", "pool", "rest", "slots")
+    __slots__ = ("bad_at", "in_flight", "pool", "rest", "slots")
 
     def __init__(self, pool: KeyPool) -> None:
         self.pool = (pool.rpm, pool.tpm, pool.concurrency)
         self.rest = Cooldown()
         self.slots = KeySlots(*self.pool) if any(limit is not None for limit in self.pool) else None
         self.in_flight = 0
+        self.bad_at: set[Deployment] = set()  # where it fails and others do not
 
 
 class Seat:
     """One key at one deployment."""
 
-    __slots__ = ("hinted", "index", "key", "rest")
+    __slots__ = ("failed", "hinted", "index", "key", "others", "rest", "row", "served")
 
     def __init__(self, index: int, key: Key) -> None:
         self.index = index
         self.key = key
         self.rest = Cooldown()
         self.hinted = Monotonic(0.0)  # the end of a rest that the provider itself named
+        self.served = self.failed = 0  # counted where there are several keys
+        self.row = 0  # failures in a row that may be the key's
+        self.others = (0, 0)  # what the other keys had served and failed when it began
 
 
 class Place:
@@ -73,10 +78,12 @@ class Place:
         "whole",
     )
 
-    def __init__(self, deployment: Deployment, settings: BreakerSettings, seats: list[Seat]) -> None:
+    def __init__(
+        self, deployment: Deployment, settings: BreakerSettings, seats: list[Seat], news: list[Change] | None = None
+    ) -> None:
         self.deployment = deployment
         self.settings = settings
-        self.breaker = Breaker(settings)
+        self.breaker = Breaker(settings, deployment.name, news)
         self.health: Health | None = None  # None while it is not watched
         self.rest = Cooldown()
         self.hinted = Monotonic(0.0)
@@ -122,7 +129,8 @@ class Denied:
     Attributes:
         why: `open` (breaker), `resting` (deployment), `keys` (every key rests or is at its limit), `tried` (no key left
             that this request has not used); or a reason to go elsewhere, not to give up: `unhealthy` (checks say so),
-            `failing` and `slow` (the breaker is open for a share of the calls).
+            `failing` and `slow` (the breaker is open for a share of the calls), `ramping` (it has just recovered, or is
+            new), `spared` (its provider is down).
         until: when asking again has a chance.
     """
 
@@ -153,6 +161,8 @@ def inherit(place: Place, before: Place) -> None:
     """Carry over what the old configuration had learnt and the new one does not contradict."""
     if before.settings == place.settings:
         place.breaker = before.breaker
+    else:
+        place.breaker.follow(before.breaker)
     place.health = before.health
     place.pace = before.pace
     place.rest, place.hinted, place.stream, place.whole = before.rest, before.hinted, before.stream, before.whole

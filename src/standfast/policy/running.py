@@ -103,6 +103,7 @@ class Running(msgspec.Struct, eq=False):
             )
         if changes:
             self.changes += changes
+            self._hear()
         since, first = self.ask.arrived, run.first
         if first is not None:
             first = Monotonic(first - since)
@@ -116,11 +117,11 @@ class Running(msgspec.Struct, eq=False):
             self._hear()
 
     def _hear(self) -> None:
-        """Events of the shared budget are told by whoever meets them first."""
-        news = self._budget.news
-        if news:
-            self.changes += news
-            news.clear()
+        """Events of the shared budget and of the fleet are told by whoever meets them first."""
+        for news in (self._budget.news, self._fleet.news):
+            if news:
+                self.changes += news
+                news.clear()
 
     def _end(self) -> None:
         self.over = True
