@@ -254,3 +254,64 @@ def test_trials_are_bounded_across_threads() -> None:
     for thread in threads:
         thread.join()
     assert len(refused) == 1
+
+
+def test_slow_calls_open_it_too() -> None:
+    """Half of the calls take longer than `slow_after`; a slow trial opens it again, and without it none is slow."""
+    made = Made(slow_after=1.0, min_calls=4, open=2.0, half_open_successes=1)
+
+    def take(seconds: float) -> int:
+        made.clock.advance(seconds)
+        return 7
+
+    def call(seconds: float) -> int:
+        return made.breaker.call(take, seconds)
+
+    assert [call(seconds) for seconds in (0.5, 1.0, 1.1, 1.1)] == [7] * 4
+    assert made.breaker.state == "open"
+    assert made.heard[-1].reason == "slow"
+    made.clock.advance(2.0)
+    call(1.1)
+    assert made.breaker.state == "open"
+    made.clock.advance(4.0)
+    call(0.5)
+    assert made.states() == [
+        ("closed", "open"),
+        ("open", "half_open"),
+        ("half_open", "open"),
+        ("open", "half_open"),
+        ("half_open", "closed"),
+    ]
+    plain = Made(min_calls=4)
+    for _ in range(10):
+        plain.breaker.call(plain.clock.advance, 100.0)
+    assert plain.breaker.state == "closed"
+
+
+def test_a_window_of_calls() -> None:
+    """The last calls count, however long ago they were."""
+    made = Made(window={"calls": 4}, min_calls=4, consecutive=100)
+    for outcome in (False, True, False):
+        if outcome:
+            made.breaker.call(lambda: 1)
+        else:
+            failing(made, 1)
+        made.clock.advance(10_000.0)
+    made.breaker.call(lambda: 1)
+    assert made.breaker.recent() == (4, 2)
+    failing(made, 1)
+    assert made.breaker.state == "open"
+
+
+def test_whoever_looks_tells_that_the_open_time_is_over() -> None:
+    """Told once and in order, whether a call or a look met it first; then there is no ramp: all are let through."""
+    made = Made(consecutive=1, open=1.0, half_open_successes=1)
+    for look in (lambda: made.breaker.state, lambda: made.breaker.call(lambda: 1)):
+        failing(made, 1)
+        made.clock.advance(1.0)
+        look()
+        assert made.states()[:2] == [("closed", "open"), ("open", "half_open")]
+        made.breaker.call(lambda: 1)
+        assert made.states() == [("closed", "open"), ("open", "half_open"), ("half_open", "closed")]
+        assert [made.breaker.call(lambda: 1) for _ in range(20)] == [1] * 20
+        made.heard.clear()

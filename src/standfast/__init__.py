@@ -42,6 +42,7 @@ if TYPE_CHECKING:
         RequestFailed,
         StandfastError,
         Unauthorized,
+        UnknownDeployment,
         UnknownModel,
         Untranslatable,
     )
@@ -63,6 +64,7 @@ _HOMES = {
     "SyncGateway": "engine.sync",
     "SystemClock": "clock",
     "Unauthorized": "errors",
+    "UnknownDeployment": "errors",
     "UnknownModel": "errors",
     "Untranslatable": "errors",
 }
@@ -82,6 +84,7 @@ __all__ = [
     "SyncGateway",
     "SystemClock",
     "Unauthorized",
+    "UnknownDeployment",
     "UnknownModel",
     "Untranslatable",
     "__version__",

@@ -15,6 +15,8 @@ House rules of this file:
 * An exception of `recorded` is a failure, one of `excluded` is a success (the other side answered: a `KeyError` from a
   look-up shows that it works; gobreaker's `IsSuccessful`). Any other exception says nothing, and cancellation
   (`CancelledError`, `KeyboardInterrupt`, `GeneratorExit`, `SystemExit`) never does.
+* With `slow_after` a call that succeeds and takes longer counts as slow; a share of slow calls (`slow_rate`) opens it
+  as a share of failures does.
 * The lock is held for the bookkeeping alone, never during a call or a listener.
 * A listener that raises is unplugged and told to the log; it never breaks a call.
 * A generator function is refused as a decorator's subject: it has done nothing when it returns, so nothing could be
@@ -32,16 +34,19 @@ from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar, cast
 
 from standfast.canon.attempt import Outcome
-from standfast.canon.instants import NEVER
+from standfast.canon.instants import NEVER, Monotonic
 from standfast.canon.record import Change
 from standfast.clock import Clock, SystemClock
 from standfast.errors import CircuitOpen
-from standfast.policy.breaker import Breaker, BreakerSettings, State
+from standfast.policy.breaker import SLOW, Breaker, BreakerSettings, State
 
 log = logging.getLogger("standfast")
 
 P = ParamSpec("P")
 T = TypeVar("T")
+_Permit = tuple[int, Monotonic]
+"""Ticket, and when it was given."""
+
 Errors = tuple[type[Exception], ...]
 Listener = Callable[[Change], None]
 
@@ -56,8 +61,10 @@ class CircuitBreaker:
         on_change: told of every change of state; see `listen`.
         clock: where time comes from.
         rng: jitter of the open time.
-        settings: fields of `BreakerSettings`: `consecutive`, `rate`, `min_calls`, `window`, `open`, `open_cap`,
-            `half_open_permits`, `half_open_successes`. Durations are seconds or text such as `"30s"`.
+        settings: fields of `BreakerSettings`: `consecutive`, `rate`, `slow_rate`, `slow_after`, `min_calls`, `window`
+            (a duration or `{"calls": 100}`), `open`, `open_cap`, `half_open_permits`, `half_open_successes`. Durations
+            are seconds or text such as `"30s"`. Without `slow_after` no call is slow; there is no `ramp` unless it is
+            given: a circuit has no elsewhere.
 
     Raises:
         pydantic.ValidationError: a setting is unknown or out of its range.
@@ -79,11 +86,12 @@ class CircuitBreaker:
         self._excluded = excluded
         self._clock = clock or SystemClock()
         self._rng = rng or random.Random()  # noqa: S311 - jitter, no secret
-        self._breaker = Breaker(BreakerSettings.model_validate(settings))
-        self._seen = State.CLOSED
+        limits = BreakerSettings.model_validate({"ramp": 0.0, **settings})
+        self._breaker = Breaker(limits, name)
+        self._slow_after = limits.slow_after if "slow_after" in settings else None
         self._listeners: list[Listener] = [] if on_change is None else [on_change]
         self._lock = threading.Lock()
-        self._permits: ContextVar[tuple[int, ...]] = ContextVar(f"circuit:{name}", default=())
+        self._permits: ContextVar[tuple[_Permit, ...]] = ContextVar(f"circuit:{name}", default=())
 
     # calling
 
@@ -190,7 +198,7 @@ class CircuitBreaker:
     def state(self) -> str:
         """`closed`, `open`, `half_open`, `forced_open` or `forced_closed`."""
         with self._lock:
-            state, changes = self._breaker.state(self._clock.now()), self._changes("time passed")
+            state, changes = self._breaker.state(self._clock.now()), self._changes()
         self._tell(changes)
         return state.value
 
@@ -223,22 +231,27 @@ class CircuitBreaker:
 
     # inside
 
-    def _enter(self) -> int:
+    def _enter(self) -> _Permit:
         with self._lock:
             now = self._clock.now()
-            permit = self._breaker.admit(now)
+            ticket = self._breaker.admit(now)
             retry_at = self._breaker.retry_at(now)
-            changes = self._changes("the open time is over")
+            changes = self._changes()
         self._tell(changes)
-        if permit is None:
+        if ticket is None:
             raise CircuitOpen(self.name, None if retry_at == NEVER else retry_at - now)
-        return permit
+        return ticket, now
 
-    def _leave(self, permit: int, error: BaseException | None) -> None:
+    def _leave(self, permit: _Permit, error: BaseException | None) -> None:
         outcome = self._outcome(error)
+        ticket, since = permit
+        breaker, rng = self._breaker, self._rng
         with self._lock:
-            self._breaker.settle(permit, outcome, self._clock.now(), self._rng)
-            changes = self._changes("success" if error is None else type(error).__name__)
+            now = self._clock.now()
+            slow = outcome is Outcome.SUCCESS and self._slow_after is not None and now - since > self._slow_after
+            changes = self._changes(breaker.lag(ticket, now, rng), SLOW) if slow else []
+            moved = breaker.settle(ticket, outcome, now, rng, slow=slow)
+            changes += self._changes(moved, "success" if error is None else type(error).__name__)
         self._tell(changes)
 
     def _outcome(self, error: BaseException | None) -> Outcome:
@@ -251,19 +264,19 @@ class CircuitBreaker:
 
     def _force(self, state: State | None) -> None:
         with self._lock:
-            self._breaker.force(state, self._clock.now())
-            changes = self._changes("an operator's word")
+            changes = self._changes(self._breaker.force(state, self._clock.now()), "an operator's word")
         self._tell(changes)
 
-    def _changes(self, reason: str) -> list[Change]:
-        """What changed since somebody looked last; the lock is held."""
-        now = self._clock.now()
-        before, after = self._seen, self._breaker.state(now)
-        if after is before:
-            return []
-        self._seen = after
-        until = self._breaker.retry_at(now) - now if after is State.OPEN else None
-        return [Change("breaker", self.name, before.value, after.value, reason, until)]
+    def _changes(self, moved: tuple[State, State] | None = None, reason: str = "") -> list[Change]:
+        """What time has changed, and then what a call or an operator has moved; the lock is held."""
+        changes = self._breaker.news[:]
+        self._breaker.news.clear()
+        if moved is not None:
+            before, after = moved
+            now = self._clock.now()
+            until = self._breaker.retry_at(now) - now if after is State.OPEN else None
+            changes.append(Change("breaker", self.name, before.value, after.value, reason, until))
+        return changes
 
     def _tell(self, changes: list[Change]) -> None:
         for change in changes:

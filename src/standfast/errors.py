@@ -91,6 +91,16 @@ class UnknownModel(StandfastError):
     should_retry = False
 
 
+class UnknownDeployment(StandfastError):
+    """No deployment of this name is served."""
+
+    status = 404
+    code = "deployment_not_found"
+    type = "invalid_request_error"
+    fault = Fault.CLIENT
+    should_retry = False
+
+
 class UnknownPath(StandfastError):
     """Nothing is served at this path."""
 

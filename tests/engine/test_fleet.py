@@ -9,7 +9,7 @@ from standfast.lab import Fault
 from support.chat import SOON, WIRES, ask, at_rest, attempts, entries, error_of, finished, kinds, run, targets, until
 from support.stack import stack
 
-QUICK_BREAKER = {"consecutive": 3, "open": "200ms", "open_cap": "400ms", "half_open_permits": 1}
+QUICK_BREAKER = {"consecutive": 3, "open": "200ms", "open_cap": "400ms", "half_open_permits": 1, "ramp": 0}
 
 
 def test_recovery_is_tried_by_one_request_at_a_time() -> None:
@@ -34,7 +34,7 @@ def test_recovery_is_tried_by_one_request_at_a_time() -> None:
             assert finished(await ask(s))
             assert s.gateway.breaker_states()["openai/gpt-4.1"] == "closed"
             moves = [(change.before, change.after) for change in s.recorder.changes if change.subject == "breaker"]
-            assert moves == [("closed", "open"), ("half_open", "closed")]
+            assert moves == [("closed", "open"), ("open", "half_open"), ("half_open", "closed")]
             s.lab.journal.clear()
             assert all(finished(answer) for answer in await asyncio.gather(*(ask(s) for _ in range(5))))
             assert {entry.key for entry in entries(s)} == {"enai"}

@@ -105,6 +105,7 @@ def test_recovery_is_not_delayed_by_health() -> None:
     async def scenario() -> None:
         async with watched(PAIR) as w:
             w.mapping["defaults"]["retry"] = {"max_attempts": 2}  # type: ignore[index]
+            w.mapping["defaults"]["breaker"] = {"ramp": 0}  # type: ignore[index]
             w.reload()
             await w.turn()
             w.lab.openai.fail(OUTAGE)

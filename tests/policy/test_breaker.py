@@ -27,13 +27,13 @@ class Hands:
 
     def admit(self) -> int:
         """A permit, which must be given."""
-        generation = self.breaker.admit(self.now)
-        assert generation is not None
-        return generation
+        ticket = self.breaker.admit(self.now) or self.breaker.admit_softly(self.now)
+        assert ticket is not None
+        return ticket
 
-    def settle(self, generation: int, outcome: Outcome) -> tuple[State, State] | None:
+    def settle(self, ticket: int, outcome: Outcome) -> tuple[State, State] | None:
         """Report a result now."""
-        return self.breaker.settle(generation, outcome, self.now, self.rng)
+        return self.breaker.settle(ticket, outcome, self.now, self.rng)
 
     def trip(self) -> None:
         """Let it fail until it opens."""
@@ -57,21 +57,26 @@ def test_the_defaults_are_those_of_the_plan() -> None:
     assert PLAIN.model_dump() == {
         "consecutive": 5,
         "rate": 0.5,
+        "slow_rate": 0.5,
+        "slow_after": 3.0,
         "min_calls": 10,
         "window": 30.0,
         "open": 5.0,
         "open_cap": 300.0,
         "half_open_permits": 3,
         "half_open_successes": 2,
+        "ramp": 30.0,
+        "force": None,
     }
 
 
 def test_the_table_is_the_whole_machine() -> None:
-    """Five rows; every other pair of state and event is missing, so it changes nothing."""
+    """Six rows; every other pair of state and event is missing, so it changes nothing."""
     own = {State.CLOSED, State.OPEN, State.HALF_OPEN}
     by_itself = {key: after for key, after in TRANSITIONS.items() if {key[0], after} <= own}
     assert by_itself == {
         (State.CLOSED, Event.TRIPPED): State.OPEN,
+        (State.CLOSED, Event.INTRODUCED): State.HALF_OPEN,
         (State.OPEN, Event.RESTED): State.HALF_OPEN,
         (State.OPEN, Event.PROBED): State.HALF_OPEN,
         (State.HALF_OPEN, Event.RECOVERED): State.CLOSED,
@@ -121,7 +126,7 @@ def test_an_event_without_a_row_changes_nothing(state: State, event: Event) -> N
     breaker._move(event)
     expected = TRANSITIONS.get((state, event))
     assert breaker._state is (expected or state)
-    assert breaker._generation == (0 if expected is None else 1)
+    assert breaker._first == (0 if expected is None else 1)
 
 
 def test_failures_in_a_row_open_it() -> None:

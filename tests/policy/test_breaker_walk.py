@@ -1,4 +1,4 @@
-"""The circuit breaker on random walks, beside a naive model that keeps every result."""
+"""The circuit breaker on random walks, beside a naive model that keeps every call."""
 
 import random
 from dataclasses import dataclass
@@ -15,16 +15,24 @@ START = Monotonic(1_000.0)
 OK, BAD, NONE = Outcome.SUCCESS, Outcome.FAILURE, Outcome.CANCELLED
 
 
-@dataclass
+@dataclass(eq=False)
 class Given:
-    """A permit, as the model sees it: `era` counts the model's changes of state."""
+    """A permit, as the model sees it: `era` counts the model's changes of state, `at` is when it was given."""
 
-    generation: int
+    ticket: int
     era: int
+    number: int
+    at: Monotonic
+    soft: bool = False
+    slow: bool = False
 
 
 class BreakerWalk(RuleBasedStateMachine):
-    """A random walk of the breaker, its twin of the same seed, and a naive model that keeps every result."""
+    """A random walk of the breaker, its twin of the same seed, and a naive model that keeps every call.
+
+    What the model does not foresee to the letter are shares of what was admitted: it counts by instants, the breaker by
+    buckets that move when they are looked at; so looking at every step, as here, makes both the same.
+    """
 
     SETTINGS = BreakerSettings(
         consecutive=3,
@@ -35,7 +43,11 @@ class BreakerWalk(RuleBasedStateMachine):
         open_cap=12.0,
         half_open_permits=2,
         half_open_successes=2,
+        slow_rate=0.5,
+        ramp=4.0,
     )
+    WIDTH = 1.0  # of a bucket: a tenth of the window
+    DEAD, FAILING, SLOW = "open", "failing", "slow"
 
     @initialize(seed=st.integers(0, 2**32))
     def begin(self, seed: int) -> None:
@@ -45,21 +57,33 @@ class BreakerWalk(RuleBasedStateMachine):
         self.now = START
         self.state = State.CLOSED
         self.era = 0
-        self.generations: dict[int, int] = {}
+        self.numbers = 0
+        self.given_out: list[Given] = []  # of this era
+        self.cancels: list[Monotonic] = []
         self.out: list[Given] = []
         self.used: list[Given] = []
-        self.history: list[tuple[Monotonic, bool]] = []
-        self.row = self.successes = self.trips = 0
+        self.history: list[tuple[Monotonic, str]] = []
+        self.row: list[Given] = []
+        self.row_cancels = 0
+        self.successes = self.trips = 0
+        self.verdict, self.turn = self.DEAD, False
+        self.recovered: Monotonic | None = None
+        self.credit = 0.0
         self.until = self.last_probe = Monotonic(0.0)
 
     def change(self, state: State) -> None:
         """The model changes its state: clean counts, permits of before mean nothing."""
         self.state, self.era = state, self.era + 1
         self.history.clear()
-        self.row = self.successes = 0
+        self.given_out.clear()
+        self.cancels.clear()
+        self.row.clear()
+        self.successes = 0
+        self.recovered, self.credit = (self.now if state is State.CLOSED else None), 0.0
 
-    def open(self) -> None:
+    def open(self, verdict: str) -> None:
         """The model opens; how long is drawn, so only the bounds are known."""
+        self.verdict = verdict
         full = min(self.SETTINGS.open_cap, self.SETTINGS.open * 2**self.trips)
         self.trips += 1
         self.change(State.OPEN)
@@ -73,22 +97,43 @@ class BreakerWalk(RuleBasedStateMachine):
             self.change(State.HALF_OPEN)
 
     def outstanding(self) -> int:
-        """Permits of this era that are not settled."""
-        return sum(given.era == self.era for given in self.out)
+        """Permits of this era that are not settled, but for those beside the verdict."""
+        return sum(given.era == self.era and not given.soft for given in self.out)
+
+    def inside(self, at: Monotonic) -> bool:
+        """Is this instant in the window?"""
+        width = self.WIDTH
+        return int(at / width) > int(self.now / width) - 10
+
+    def results(self) -> list[str]:
+        """What is in the window, from the whole history."""
+        return [what for at, what in self.history if self.inside(at)]
 
     def counts(self) -> tuple[int, int]:
-        """Calls and failures in the window, from the whole history."""
-        width = self.SETTINGS.window / 10
-        seen = [ok for at, ok in self.history if int(at / width) > int(self.now / width) - 10]
-        return len(seen), seen.count(False)
+        """Calls and failures in the window."""
+        seen = self.results()
+        return len(seen), seen.count("failed")
 
-    def given(self, generation: int | None, *, expected: bool) -> None:
+    def load(self) -> int:
+        """Calls in the window by results, or by admissions if these are more."""
+        return max(len(self.results()), self.admitted())
+
+    def admitted(self) -> int:
+        """Calls admitted in the window and not cancelled. A cancelled one counts against the instant of its end."""
+        given = sum(self.inside(each.at) for each in self.given_out)
+        return given - sum(self.inside(at) for at in self.cancels)
+
+    def given(self, ticket: int | None, *, expected: bool, soft: bool = False) -> None:
         """Compare an answer with the model's, and keep the permit."""
-        assert (generation is not None) == expected
-        if generation is not None:
-            assert self.generations.setdefault(self.era, generation) == generation
-            assert list(self.generations.values()).count(generation) == 1, "a generation belongs to one era"
-            self.out.append(Given(generation, self.era))
+        assert (ticket is not None) == expected
+        if ticket is not None:
+            assert (ticket < 0) == soft
+            self.numbers += 1
+            number = ~ticket if soft else ticket
+            assert number == self.numbers, "tickets are numbered in the order of admission"
+            given = Given(ticket, self.era, number, self.now, soft)
+            self.out.append(given)
+            self.given_out.append(given)
 
     @rule(seconds=st.sampled_from([0.0, 0.01, 0.4, 1.0, 3.0, 11.0]))
     def wait(self, seconds: float) -> None:
@@ -106,20 +151,73 @@ class BreakerWalk(RuleBasedStateMachine):
         """Ask for a permit; an open breaker never gives one before its time."""
         self.look()
         room = self.state is State.HALF_OPEN and self.outstanding() < self.SETTINGS.half_open_permits
-        generation = self.one.admit(self.now)
-        assert self.two.admit(self.now) == generation
-        self.given(generation, expected=self.state is State.CLOSED or room)
+        ticket = self.one.admit(self.now)
+        assert self.two.admit(self.now) == ticket
+        self.given(ticket, expected=room or (self.state is State.CLOSED and self.ramped()))
+
+    def ramped(self) -> bool:
+        """Does the ramp let this one through? Each request adds its share; who makes a whole passes."""
+        if self.recovered is None:
+            return True
+        share = max(0.1, (self.now - self.recovered) / self.SETTINGS.ramp)
+        if share >= 1.0:
+            self.recovered = None
+            return True
+        self.credit += share
+        if self.credit < 1.0:
+            return False
+        self.credit -= 1.0
+        return True
+
+    @rule()
+    def admit_softly(self) -> None:
+        """Ask for a permit without an elsewhere: a death refuses all, a failing one every second, others nobody."""
+        self.look()
+        if self.state is State.CLOSED:
+            ticket = self.one.admit_softly(self.now)
+            assert self.two.admit_softly(self.now) == ticket
+            self.given(ticket, expected=True)
+            return
+        self.turn = self.turn != (self.verdict == self.FAILING)
+        ticket = self.one.admit_softly(self.now)
+        assert self.two.admit_softly(self.now) == ticket
+        self.given(
+            ticket, expected=self.verdict == self.SLOW or (self.verdict == self.FAILING and self.turn), soft=True
+        )
 
     @rule()
     def force_probe(self) -> None:
         """Ask for a panic probe."""
         self.look()
         free = self.state is State.OPEN and self.outstanding() == 0 and self.now >= self.last_probe + PROBE_INTERVAL
-        generation = self.one.force_probe(self.now)
-        assert self.two.force_probe(self.now) == generation
-        self.given(generation, expected=free)
+        ticket = self.one.force_probe(self.now)
+        assert self.two.force_probe(self.now) == ticket
+        self.given(ticket, expected=free)
         if free:
             self.last_probe = self.now
+
+    @precondition(lambda self: self.out)
+    @rule(data=st.data())
+    def lag(self, data: st.DataObject) -> None:
+        """One of those under way turns out to be slow."""
+        given = self.out[data.draw(st.integers(0, len(self.out) - 1))]
+        self.look()
+        if given.slow:
+            return
+        given.slow = True
+        before = self.state
+        moved = self.one.lag(given.ticket, self.now, self.rngs[0])
+        assert self.two.lag(given.ticket, self.now, self.rngs[1]) == moved
+        if given.era == self.era:
+            if self.state is State.CLOSED or given.soft:
+                self.history.append((self.now, "slow"))
+            if self.state is State.CLOSED:
+                results = self.results()
+                if len(results) >= self.SETTINGS.min_calls and results.count("slow") >= 0.5 * self.load():
+                    self.open(self.SLOW)
+            elif self.state is State.HALF_OPEN and not given.soft:
+                self.open(self.SLOW)
+        assert moved == (None if self.state is before else (before, self.state))
 
     @precondition(lambda self: self.out)
     @rule(data=st.data(), outcome=st.sampled_from([OK, BAD, BAD, NONE]))
@@ -129,34 +227,74 @@ class BreakerWalk(RuleBasedStateMachine):
         self.used.append(given)
         self.look()
         before = self.state
-        moved = self.one.settle(given.generation, outcome, self.now, self.rngs[0])
-        assert self.two.settle(given.generation, outcome, self.now, self.rngs[1]) == moved
+        moved = self.one.settle(given.ticket, outcome, self.now, self.rngs[0], slow=given.slow)
+        assert self.two.settle(given.ticket, outcome, self.now, self.rngs[1], slow=given.slow) == moved
         if given.era == self.era:
-            self.learn(outcome)
+            self.learn(given, outcome)
         assert moved == (None if self.state is before else (before, self.state))
 
-    def learn(self, outcome: Outcome) -> None:
+    def learn(self, given: Given, outcome: Outcome) -> None:
         """The model takes a result of this era."""
-        if outcome is NONE:
-            return
-        ok, rules = outcome is OK, self.SETTINGS
-        if self.state is State.CLOSED:
-            self.history.append((self.now, ok))
-            self.row = 0 if ok else self.row + 1
+        if given.soft:
+            self.learn_soft(given, outcome)
+        elif self.state is State.CLOSED:
+            self.count(given, outcome)
+            run = self.run(given) if outcome is BAD else 0.0
             calls, failures = self.counts()
-            if not ok and (
-                self.row >= rules.consecutive or (calls >= rules.min_calls and failures / calls >= rules.rate)
-            ):
-                self.open()
-        elif ok:
+            failing = calls >= self.SETTINGS.min_calls and failures >= self.SETTINGS.rate * self.load()
+            if outcome is BAD and (run or failing):
+                self.open(self.DEAD if run >= 0.9 else self.FAILING)
+        elif outcome is OK:
             if self.state is State.OPEN:
+                if given.slow:
+                    return
                 self.change(State.HALF_OPEN)
             self.successes += 1
-            if self.successes == rules.half_open_successes:
+            if self.successes == self.SETTINGS.half_open_successes:
                 self.change(State.CLOSED)
                 self.trips = 0
-        elif self.state is State.HALF_OPEN:
-            self.open()
+        elif outcome is BAD and self.state is State.HALF_OPEN:
+            self.open(self.DEAD if self.verdict == self.DEAD and not self.successes else self.FAILING)
+
+    def learn_soft(self, given: Given, outcome: Outcome) -> None:
+        """The model takes a result of a call beside the verdict."""
+        self.count(given, outcome)
+        if outcome is BAD and self.run(given) >= 0.9:
+            self.verdict = self.DEAD
+        results = self.results()
+        well = results.count("failed") < 0.25 * len(results) and results.count("slow") < 0.25 * len(results)
+        if outcome is OK and self.state is State.OPEN and len(results) >= self.SETTINGS.min_calls and well:
+            self.change(State.HALF_OPEN)
+
+    def count(self, given: Given, outcome: Outcome) -> None:
+        """Keep a result."""
+        if outcome is NONE:
+            self.cancels.append(self.now)
+            self.row_cancels += 1
+            return
+        if outcome is OK:
+            self.row.clear()
+        elif not self.row:
+            self.row_cancels = 0
+        if outcome is BAD:
+            self.row.append(given)
+        if outcome is BAD or not given.slow:
+            self.history.append((self.now, "failed" if outcome is BAD else "ok"))
+
+    def run(self, given: Given) -> float:
+        """The share of failures in the midst of those in a row; 0 if it may be chance."""
+        assert given is self.row[-1]
+        rules, run = self.SETTINGS, len(self.row)
+        numbers = [each.number for each in self.row]
+        midst = max(max(numbers) - min(numbers) + 1 - self.row_cancels, run)
+        calls, failures = (count - run for count in self.counts())
+        before = failures / calls if calls >= rules.min_calls else 0.0
+        if self.state is not State.CLOSED and self.verdict == self.FAILING:
+            before = max(before, rules.rate)
+        chance = 0.0 if before <= 0.0 else before**run
+        if run < rules.consecutive or run / midst < rules.rate or chance > 1e-6 * (1 + 1e-9):
+            return 0.0
+        return run / midst
 
     @precondition(lambda self: self.used)
     @rule(data=st.data(), outcome=st.sampled_from(Outcome))
@@ -164,9 +302,9 @@ class BreakerWalk(RuleBasedStateMachine):
         """Report a result again: without a permit out it changes nothing."""
         given = self.used[data.draw(st.integers(0, len(self.used) - 1))]
         self.look()
-        if given.era != self.era or self.outstanding() == 0:
-            assert self.one.settle(given.generation, outcome, self.now, self.rngs[0]) is None
-            assert self.two.settle(given.generation, outcome, self.now, self.rngs[1]) is None
+        if given.era != self.era or (self.outstanding() == 0 and not given.soft):
+            assert self.one.settle(given.ticket, outcome, self.now, self.rngs[0]) is None
+            assert self.two.settle(given.ticket, outcome, self.now, self.rngs[1]) is None
 
     @invariant()
     def agree(self) -> None:
@@ -175,7 +313,8 @@ class BreakerWalk(RuleBasedStateMachine):
             return
         self.look()
         assert self.one.state(self.now) is self.two.state(self.now) is self.state
-        assert self.one.recent(self.now) == self.counts()
+        assert self.one.recent(self.now) == self.two.recent(self.now) == self.counts()
+        assert self.one.refusal(self.now) == ("ramping" if self.state is State.CLOSED else self.verdict)
         assert self.one.retry_at(self.now) == self.two.retry_at(self.now)
         if self.state is State.OPEN:
             assert self.one.retry_at(self.now) == self.until > self.now
@@ -185,4 +324,4 @@ class BreakerWalk(RuleBasedStateMachine):
 
 
 TestBreakerWalk = BreakerWalk.TestCase
-TestBreakerWalk.settings = hypothesis_settings(max_examples=100, stateful_step_count=60, deadline=None)
+TestBreakerWalk.settings = hypothesis_settings(max_examples=150, stateful_step_count=60, deadline=None)

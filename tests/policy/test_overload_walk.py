@@ -63,7 +63,7 @@ class Weather:
     st.integers(0, 1_000),
 )
 @settings(deadline=None, max_examples=150)
-def test_nothing_is_lost_and_nothing_waits_too_long(
+def test_nothing_is_lost_and_nothing_waits_too_long(  # noqa: PLR0917 - hypothesis draws them
     arrivals: list[tuple[float, int, str, float, int, bool]],
     capacity: int,
     trouble: float,

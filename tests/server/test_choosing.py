@@ -152,7 +152,7 @@ def test_a_session_sticks_and_comes_back() -> None:
 
     async def scenario() -> None:
         models = {"m": {"strategy": "sticky", "targets": ["openai/gpt-4.1", "twin/gpt-4.1"]}}
-        breaker = {"consecutive": 1, "open": "100ms", "half_open_successes": 1}
+        breaker = {"consecutive": 1, "open": "100ms", "half_open_successes": 1, "ramp": 0}
         async with stack(models, defaults={"retry": SOON, "breaker": breaker}) as s:
 
             async def where() -> str:

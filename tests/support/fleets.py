@@ -55,7 +55,7 @@ def answered(
 ) -> None:
     """A stream of so many tokens that began at `now`: seconds to the first one, seconds after it."""
     permit = begin(fleet, target, now)
-    fleet.first_content(permit, first, Monotonic(now + first), stream=True)
+    fleet.first_content(permit, first, 100, Monotonic(now + first), random.Random(1), stream=True)
     end = Monotonic(now + first + rest)
     fleet.settle(permit, Outcome.SUCCESS, end, random.Random(1), tokens=tokens + 100, completion=tokens)
 

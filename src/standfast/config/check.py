@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from pydantic import ValidationError
 
 from standfast.config.answers import check_answers
+from standfast.config.breakers import check_breakers
 from standfast.config.facts import check_facts
 from standfast.config.health import check_health, with_health
 from standfast.config.hedging import check_hedging
@@ -65,6 +66,7 @@ def check(data: object, *, hidden: Collection[str] = (), known: Sequence[Problem
             *check_hedging(config),
             *check_mending(config),
             *check_limits(config),
+            *check_breakers(config),
         ]
     if problems or config is None:
         redactor = Redactor((*hidden, *_secrets(content)))

@@ -14,6 +14,7 @@ from standfast import plugins
 from standfast.canon.deployment import Deployment, Operation
 from standfast.canon.facts import UNKNOWN, Facts
 from standfast.canon.prefill import Prefill
+from standfast.config.breakers import breakers_of
 from standfast.config.health import health_of
 from standfast.config.known import facts_of
 from standfast.config.limits import limits_of
@@ -75,7 +76,8 @@ def auto_of(config: Config, routes: Iterable[Route]) -> Route | None:
 def fleet_of(config: Config, routes: Iterable[Route], previous: Fleet | None = None) -> Fleet:
     """The deployments of these routes and all keys; what `previous` had learnt about the same things is kept."""
     routes = tuple(routes)
-    deployments = {target.deployment: config.defaults.breaker for route in routes for target in route.targets}
+    own, default = breakers_of(config), config.defaults.breaker
+    deployments = {target.deployment: own.get(target.name, default) for route in routes for target in route.targets}
     pools = [pool_of(name, settings) for name, settings in config.providers.items()]
     fleet = Fleet(deployments, pools, previous, config.defaults.queue)
     if any(PACE in route.strategy.wants for route in routes):

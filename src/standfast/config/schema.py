@@ -76,6 +76,7 @@ class TargetSettings(Settings):
         params: request fields that this target sets, in its own wire format's names.
         timeouts: what differs from the model's.
         limits: what it may do, whichever key is used; each key's own limits stand with the provider.
+        breaker: when it is given a rest; what is absent is as in the defaults.
         validation: what its answers must be like; what is absent is as in the model's.
     """
 
@@ -87,6 +88,7 @@ class TargetSettings(Settings):
     params: Mapping[str, JsonValue] = {}
     timeouts: TimeoutOverrides = TimeoutOverrides()
     limits: TargetLimits = TargetLimits()
+    breaker: BreakerSettings | None = None
     validation: ValidateSettings | None = Field(default=None, alias="validate")
 
     @model_validator(mode="before")

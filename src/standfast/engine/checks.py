@@ -163,6 +163,7 @@ class Checks:
             self._services.bus.changed(changes)
             if not (success if due.settings.kind == "generate" else any_traffic):
                 silent.append(deployment)
+        self._services.bus.changed(snapshot.fleet.take_news())
         if silent and due.settings.kind != "passive" and not due.busy:
             due.busy = True
             self._begin(self._check(due, silent))

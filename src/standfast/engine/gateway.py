@@ -32,11 +32,12 @@ from standfast.engine.reply import Reply, read_reply, stream_texts
 from standfast.engine.services import Services
 from standfast.engine.target_report import TargetReport
 from standfast.engine.watch import Watch
-from standfast.errors import Untranslatable
+from standfast.errors import UnknownDeployment, Untranslatable
 from standfast.formats.base import Format
 from standfast.hooks.base import Hook
 from standfast.http1.base import Downstream
 from standfast.http1.client import UpstreamClient
+from standfast.policy.breaker import State
 from standfast.policy.exchange import Exchange
 from standfast.policy.health_check import Evidence
 from standfast.policy.retry import RetryBudget
@@ -264,6 +265,7 @@ class Gateway:
             LookupError, ValueError: it cannot be put to work; the old one stays.
         """
         self.snapshot = assemble(config, self.snapshot)
+        self.services.bus.changed(self.snapshot.fleet.take_news())
         self.checking.wake()
         self.services.heartbeat = config.server.heartbeat
         self.services.redactor.learn(secrets_in(config))
@@ -284,6 +286,27 @@ class Gateway:
         """State of every breaker by `provider/model`."""
         fleet, now = self.snapshot.fleet, self.services.clock.now()
         return {deployment.name: fleet.breaker_state(deployment, now).value for deployment in fleet.deployments()}
+
+    def force_breaker(self, deployment: str, state: Literal["open", "closed"] | None) -> None:
+        """An operator's word about one target's breaker, until the next one.
+
+        Args:
+            deployment: `provider/model`.
+            state: `open` lets nothing through, no probe either; `closed` everything; None leaves it to itself again,
+                closed and with clean counts.
+
+        Raises:
+            UnknownDeployment: nothing of this name is served; the message names the nearest.
+            ValueError: another state.
+        """
+        fleet, now = self.snapshot.fleet, self.services.clock.now()
+        known = {each.name: each for each in fleet.deployments()}
+        if deployment not in known:
+            raise UnknownDeployment(plugins.unknown("deployment", deployment, known))
+        if state not in ("open", "closed", None):
+            raise ValueError("a breaker can be forced `open` or `closed`, or released (None)")
+        forced = State(f"forced_{state}") if state is not None else None
+        self.services.bus.changed((*fleet.take_news(), *fleet.force(known[deployment], forced, now)))
 
     def availability(self) -> dict[str, dict[str, float | None]]:
         """For each configured model and each of its targets: seconds until it may be asked (0 now, None: unknown)."""

@@ -5,7 +5,7 @@ import threading
 from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
 from standfast.engine.considering import Decision
 from standfast.engine.gateway import CheckKind, Gateway, Message
@@ -69,6 +69,14 @@ class SyncGateway:
             return self._gateway.explain(model, messages, controls=controls, **params)
 
         return self._run(explained())
+
+    def force_breaker(self, deployment: str, state: Literal["open", "closed"] | None) -> None:
+        """An operator's word about one target's breaker; see `Gateway.force_breaker`."""
+
+        async def forced() -> None:
+            self._gateway.force_breaker(deployment, state)
+
+        self._run(forced())
 
     def check(self, kind: CheckKind = "ping") -> list[TargetReport]:
         """Check every configured target now; see `Gateway.check`."""

@@ -6,7 +6,7 @@ from standfast.canon.deployment import Deployment
 from standfast.canon.failure import Failure
 from standfast.canon.instants import Monotonic
 from standfast.engine.assemble import Snapshot
-from standfast.policy.breaker import State
+from standfast.policy.breaker import LETTING, State
 from standfast.policy.health_check import Check, Evidence, HealthState, verdict
 from standfast.policy.places import Standing
 
@@ -83,7 +83,7 @@ def report_of(
 def _unchecked(standing: Standing) -> str:
     if not standing.free_keys:
         return "not checked: every key rests"
-    if standing.breaker is not State.CLOSED:
+    if standing.breaker not in LETTING:
         return f"not checked: its breaker is {standing.breaker.value}"
     return "not checked"
 
@@ -93,7 +93,9 @@ def _advice(standing: Standing, failure: Failure | None, state: HealthState) -> 
         return failure.meaning.advice
     if not standing.free_keys:
         return "Wait until a key's rest is over, or add keys."
-    if standing.breaker is not State.CLOSED:
+    if standing.breaker is State.FORCED_OPEN:
+        return "Release its breaker (`force` in the configuration, or the operator's command) to let it serve again."
+    if standing.breaker not in LETTING:
         return "Nothing: the breaker tries it again by itself."
     if state in (HealthState.DEGRADED, HealthState.UNHEALTHY):
         return "See the provider's status page; if this is its normal pace, raise degraded_ms."

@@ -44,7 +44,7 @@ REQUEST_BOUNDS = (0.1, 0.25, 0.5, 1.0, 2.0, 3.0, 5.0, 8.0, 12.0, 20.0, 30.0, 60.
 OVERHEAD_BOUNDS = (50e-6, 100e-6, 200e-6, 350e-6, 500e-6, 1e-3, 2e-3, 5e-3, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
 """Fine where the budget is: a few times what a plain reverse proxy takes."""
 
-BREAKER_STATES = ("closed", "open", "half_open")
+BREAKER_STATES = ("closed", "open", "half_open", "forced_open", "forced_closed")
 """States that are always shown, so that a query finds a 0 and not a gap."""
 
 _CLIENT_GONE = 499

@@ -1,7 +1,8 @@
 """What a failure means for those who are to blame: rests, the breaker's view, the health, and what is told of it.
 
 A failure blames exactly one: the key (its seat at this deployment for rate limits, the key everywhere for bad
-credentials and spent quotas), the deployment, or nobody. What a kind means is decided in `canon.failure.MEANING`.
+credentials and spent quotas), the deployment, or nobody. What a kind means is decided in `canon.failure.MEANING`; that
+several failures together are the key's or the provider's, in `policy.kin`.
 """
 
 import random
@@ -12,8 +13,23 @@ from standfast.canon.failure import Cooldown as CooldownSource
 from standfast.canon.instants import Monotonic
 from standfast.canon.record import Change
 from standfast.policy.adaptive import INFINITE
-from standfast.policy.breaker import State
-from standfast.policy.places import Permit, Place
+from standfast.policy.breaker import SLOW, State
+from standfast.policy.kin import key_failed, key_served
+from standfast.policy.places import Permit, Place, Seat
+
+
+def served(place: Place, seat: Seat, now: Monotonic) -> None:
+    """An attempt succeeded: whoever had rested before may begin with short rests again."""
+    if seat.rest.until:
+        seat.rest.clear(now)
+    if seat.key.rest.until:
+        seat.key.rest.clear(now)
+    if place.rest.until:
+        place.rest.clear(now)
+    if place.choosy:
+        key_served(seat, place.deployment)
+    if place.health is not None:
+        place.health.served += 1
 
 
 def rest_after(permit: Permit, failure: Failure, now: Monotonic, rng: random.Random) -> tuple[Change, ...]:
@@ -21,7 +37,7 @@ def rest_after(permit: Permit, failure: Failure, now: Monotonic, rng: random.Ran
     place, seat = permit.place, permit.seat
     meaning = failure.meaning
     if meaning.cooldown is CooldownSource.NONE:
-        return ()
+        return key_failed(permit, failure, now, rng) if meaning.trips_breaker else ()
     long = meaning.cooldown is CooldownSource.LONG
     if meaning.blame is Blame.KEY:
         # A rate limit is counted per model; credentials and credit are the key's own.
@@ -38,15 +54,15 @@ def rest_after(permit: Permit, failure: Failure, now: Monotonic, rng: random.Ran
     return (Change(subject, name, "available", "resting", failure.kind.value, seconds),)
 
 
-def meant(permit: Permit, failure: Failure, outcome: Outcome, now: Monotonic) -> Outcome:
-    """What a failure means for breaker and health of the deployment.
+def meant(permit: Permit, failure: Failure, outcome: Outcome, now: Monotonic, rested: tuple[Change, ...]) -> Outcome:
+    """What a failure means for breaker and health of the deployment, after `rest_after`.
 
     An overloaded deployment is well while it serves others: that moves its limit, and says nothing about its health.
     """
-    place = permit.place
+    place, meaning = permit.place, failure.meaning
     if failure.kind is FailureKind.OVERLOADED and place.adaptive.overloaded(permit.load, now):
         return Outcome.CANCELLED
-    if not failure.meaning.trips_breaker:
+    if not meaning.trips_breaker or (rested and meaning.cooldown is CooldownSource.NONE):
         # A rate limit or a bad key shows that the deployment lives, but is no success either: it says nothing.
         return Outcome.CANCELLED
     if place.health is not None and outcome is Outcome.FAILURE:
@@ -60,7 +76,7 @@ def states_moved(
     """What is told when an attempt's end has moved the breaker, the limit of attempts under way, or both."""
     changes: tuple[Change, ...] = ()
     if breaker is not None:
-        changes += breaker_moved(place, breaker, failure, now)
+        changes += breaker_moved(place, breaker, "success" if failure is None else failure.kind.value, now)
     adaptive = place.adaptive
     if outcome is Outcome.SUCCESS and adaptive.moved:
         adaptive.succeeded()
@@ -73,22 +89,30 @@ def states_moved(
     return changes
 
 
-def breaker_moved(
-    place: Place, moved: tuple[State, State], failure: Failure | None, now: Monotonic
-) -> tuple[Change, ...]:
-    """What is told when a breaker changed its state; its verdict is evidence for the deployment's health."""
+def lagged(permit: Permit, now: Monotonic, rng: random.Random) -> tuple[Change, ...]:
+    """An attempt is slow: the breaker counts it at once, not when its answer is whole."""
+    permit.slow = True
+    moved = permit.place.breaker.lag(permit.ticket, now, rng)
+    return () if moved is None else breaker_moved(permit.place, moved, SLOW, now)
+
+
+def breaker_moved(place: Place, moved: tuple[State, State], reason: str, now: Monotonic) -> tuple[Change, ...]:
+    """What is told when a breaker changed its state; its verdict is evidence for the deployment's health.
+
+    That it is slow is none: health measures the pace itself.
+    """
     before, after = moved
-    if after is State.OPEN:
+    if after is State.OPEN and reason != SLOW:
         place.adaptive.lift()
-    reason = failure.kind.value if failure is not None else "success"
     retry_at = place.breaker.retry_at(now)
     until = retry_at - now if after is State.OPEN else None
     changes: tuple[Change, ...] = (Change("breaker", place.deployment.name, before.value, after.value, reason, until),)
-    if place.health is not None and after is State.OPEN:
+    if place.health is not None and after is State.OPEN and reason != SLOW:
         changes += place.health.tripped(reason, retry_at, now)
-    elif place.health is not None and after is State.CLOSED:
+    elif place.health is not None and before is State.HALF_OPEN and after is State.CLOSED:
         changes += place.health.proven(now)
-    return changes
+    family = place.breaker.family
+    return changes if family is None else changes + family.moved()
 
 
 def _limited(limit: float) -> str:

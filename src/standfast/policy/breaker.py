@@ -2,17 +2,35 @@
 
 House rules of this file:
 
-* Asking (`admit`) and reporting (`settle`) are two steps. A permit is the number of the generation that gave it; the
-  generation changes with the state, and a result of an older generation is dropped.
-* Outcomes are three: success, failure, and cancelled, which says nothing and only gives the permit back.
+* Asking (`admit`) and reporting (`settle`) are two steps. A permit is a ticket, numbered in the order of admission.
+  With every change of state a generation of tickets begins, and a result of an older generation is dropped.
+* Outcomes are three: success, failure, and cancelled, which says nothing and only gives the permit back. That a call is
+  slow is reported when it is known (`lag`), long before it ends, and once.
 * No more results count than permits are out: one that comes when none is out was settled before, and is dropped.
-* Nothing happens by itself: an open breaker whose time is over becomes half-open when it is next looked at.
+* Nothing happens by itself: an open breaker whose time is over becomes half-open when it is next looked at. What
+  happened so is left in `news`.
 
 Theory. Two ways to open, because one is blind where the other sees: with little traffic a rate has no meaning, so N
-failures in a row open it (Envoy, Finagle: 5); with much traffic a run of failures is chance or a burst, so a share of
-the calls in a sliding window opens it once there are enough of them (resilience4j). Both are judged when a failure
+failures in a row open it (Envoy, Finagle: 5); with much traffic a share of the calls in a sliding window opens it once
+there are enough of them (resilience4j), a share that failed or a share that was slow. All are judged when something bad
 comes; a success never opens anything. The open time doubles with every failed trial, with equal jitter so that many
-gateways do not return at one instant. (Nygard, "Release It!", 2007.)
+gateways do not return at one instant. (Nygard, "Release It!", 2007.) What counts as a run and as a share stands in
+`policy.evidence`.
+
+Verdicts differ in how much is lost by them when there is no elsewhere. So asking *softly*, which is for those who have
+no elsewhere, is answered by the verdict:
+
+    dead        a run of failures, hardly a call between them: nothing is let through, an attempt would be lost
+    failing     a share of the calls fails: every second one is let through, which spares it and serves some
+    slow        a share of the calls is slow: all are let through, a late answer is better than none
+    new         nobody knows yet (`introduce`): all are let through while a trial finds out
+
+What is let through like that has a ticket of its own kind (the complement of the number). It counts in the window:
+once enough calls are in it and less than half of what opens it is bad, the trial begins at once; a run of failures
+beyond chance makes the verdict `dead`. It does not decide the trial.
+
+Whoever has recovered gets a growing share of the calls for a while (`policy.ramp`), counted and judged as all are;
+whoever asks softly is let through.
 
 What a late result means:
 
@@ -30,157 +48,100 @@ it into the closed state with clean counts.
 """
 
 import random
-from collections.abc import Mapping
-from enum import StrEnum
-from types import MappingProxyType
-from typing import Annotated
-
-from pydantic import Field
 
 from standfast.canon.attempt import Outcome
 from standfast.canon.instants import NEVER, Monotonic
-from standfast.canon.settings import Seconds, Settings
-from standfast.policy.window import TimeWindow
+from standfast.policy.breaker_machine import DEAD, FAILING, NEW, SLOW, Machine
+from standfast.policy.breaker_settings import BreakerSettings
+from standfast.policy.breaker_table import TRANSITIONS, Event, State
+
+__all__ = ["LETTING", "PROBE_INTERVAL", "SHUT", "SLOW", "TRANSITIONS", "Breaker", "BreakerSettings", "Event", "State"]
 
 PROBE_INTERVAL = 1.0
 """Seconds between probes of the panic rule; also when to ask again while all permits of a trial are taken."""
 
-
-class State(StrEnum):
-    """Closed lets everything through, open nothing, half-open a few; the forced ones are an operator's word."""
-
-    CLOSED = "closed"
-    OPEN = "open"
-    HALF_OPEN = "half_open"
-    FORCED_OPEN = "forced_open"
-    FORCED_CLOSED = "forced_closed"
-
-
-class Event(StrEnum):
-    """What moves a breaker."""
-
-    TRIPPED = "tripped"  # too many failures
-    RESTED = "rested"  # the open time is over
-    RECOVERED = "recovered"  # enough successes of the trial
-    RELAPSED = "relapsed"  # a failure of the trial
-    PROBED = "probed"  # a probe of the panic rule succeeded
-    FORCED_OPEN = "forced_open"  # an operator says so
-    FORCED_CLOSED = "forced_closed"  # the same
-    RELEASED = "released"  # an operator leaves it to itself again
-
-
-TRANSITIONS: Mapping[tuple[State, Event], State] = MappingProxyType(
-    {
-        (State.CLOSED, Event.TRIPPED): State.OPEN,
-        (State.OPEN, Event.RESTED): State.HALF_OPEN,
-        (State.OPEN, Event.PROBED): State.HALF_OPEN,
-        (State.HALF_OPEN, Event.RECOVERED): State.CLOSED,
-        (State.HALF_OPEN, Event.RELAPSED): State.OPEN,
-        (State.CLOSED, Event.FORCED_OPEN): State.FORCED_OPEN,
-        (State.OPEN, Event.FORCED_OPEN): State.FORCED_OPEN,
-        (State.HALF_OPEN, Event.FORCED_OPEN): State.FORCED_OPEN,
-        (State.FORCED_CLOSED, Event.FORCED_OPEN): State.FORCED_OPEN,
-        (State.CLOSED, Event.FORCED_CLOSED): State.FORCED_CLOSED,
-        (State.OPEN, Event.FORCED_CLOSED): State.FORCED_CLOSED,
-        (State.HALF_OPEN, Event.FORCED_CLOSED): State.FORCED_CLOSED,
-        (State.FORCED_OPEN, Event.FORCED_CLOSED): State.FORCED_CLOSED,
-        (State.FORCED_OPEN, Event.RELEASED): State.CLOSED,
-        (State.FORCED_CLOSED, Event.RELEASED): State.CLOSED,
-    }
-)
-"""The whole machine. An event that has no row in a state changes nothing."""
-
 _CLOSED, _OPEN, _HALF_OPEN = State.CLOSED, State.OPEN, State.HALF_OPEN  # a look-up in an enum costs as much as a call
 _SUCCESS, _FAILURE = Outcome.SUCCESS, Outcome.FAILURE
-_SHUT = frozenset((State.OPEN, State.FORCED_OPEN))
-_FORCES: Mapping[State | None, Event] = MappingProxyType(
-    {
-        State.FORCED_OPEN: Event.FORCED_OPEN,
-        State.FORCED_CLOSED: Event.FORCED_CLOSED,
-        None: Event.RELEASED,
-    }
-)
+_CERTAIN = 0.9
+"""A run is a death if so many of the calls in its midst have failed."""
+
+SHUT = frozenset((State.OPEN, State.FORCED_OPEN))
+"""States in which a call is an exception."""
+
+LETTING = frozenset((State.CLOSED, State.FORCED_CLOSED))
+"""States in which a call is the rule."""
 
 
-class BreakerSettings(Settings):
-    """When a deployment is given a rest, and how it comes back.
+class Breaker(Machine):
+    """The breaker of one deployment; see `Machine` for what it is made of."""
 
-    Attributes:
-        consecutive: failures in a row that open it, for low traffic (5 in a row, as Envoy and Finagle do).
-        rate: share of failures in the window that opens it, once there are `min_calls`.
-        min_calls: calls in the window before `rate` counts.
-        window: length of the sliding window, seconds.
-        open: first open time, seconds; doubles each time the half-open trial fails, with equal jitter.
-        open_cap: the longest open time, seconds.
-        half_open_permits: calls let through at the same time while half-open.
-        half_open_successes: successes in a row that close it again.
-    """
+    __slots__ = ()
 
-    consecutive: Annotated[int, Field(ge=1)] = 5
-    rate: Annotated[float, Field(gt=0, le=1)] = 0.5
-    min_calls: Annotated[int, Field(ge=1)] = 10
-    window: Annotated[Seconds, Field(gt=0)] = 30.0
-    open: Annotated[Seconds, Field(gt=0)] = 5.0
-    open_cap: Annotated[Seconds, Field(gt=0)] = 300.0
-    half_open_permits: Annotated[int, Field(ge=1)] = 3
-    half_open_successes: Annotated[int, Field(ge=1)] = 2
-
-
-class Breaker:
-    """The breaker of one deployment.
-
-    Args:
-        settings: when to open and how to come back.
-
-    Attributes:
-        opened_at: when it opened last; meaningful only while it is open.
-    """
-
-    __slots__ = (
-        "_generation",
-        "_next_probe",
-        "_out",
-        "_row",
-        "_settings",
-        "_state",
-        "_successes",
-        "_trips",
-        "_until",
-        "_window",
-        "opened_at",
-    )
-
-    def __init__(self, settings: BreakerSettings) -> None:
-        self._settings = settings
-        self._state = _CLOSED
-        self._generation = 0
-        self._window = TimeWindow(settings.window)
-        self._row = 0  # failures in a row
-        self._trips = 0  # openings since it was last closed
-        self._out = 0  # permits of this generation that are not settled
-        self._successes = 0
-        self._until = Monotonic(0.0)
-        self._next_probe = Monotonic(0.0)
-        self.opened_at = Monotonic(0.0)
-
-    def state(self, now: Monotonic) -> State:
-        """The state at this instant."""
-        if self._state is _OPEN and now >= self._until:
-            self._move(Event.RESTED)
-        return self._state
+    # asking
 
     def admit(self, now: Monotonic) -> int | None:
-        """The generation of a permit for one call, or None: not now."""
-        if self._state is not _CLOSED and not self._passes(now):
+        """A ticket for one call, or None: not now."""
+        if not self._free and not self._passes(now):
             return None
         self._out += 1
-        return self._generation
+        window = self._window
+        window.admitted = ticket = window.admitted + 1
+        return ticket
+
+    def admit_softly(self, now: Monotonic) -> int | None:
+        """A ticket for one that was refused and has no elsewhere, or None: not even then."""
+        if self.barred(now):
+            return None
+        if self._state is _CLOSED:
+            self._out += 1
+            self._window.admitted += 1
+            return self._window.admitted
+        if self._verdict is FAILING:
+            self._turn = not self._turn
+            if not self._turn:
+                return None
+        self._window.admitted += 1
+        return ~self._window.admitted
+
+    def barred(self, now: Monotonic) -> bool:
+        """Is nobody let through, not even those who have no elsewhere, but for the permits of a trial?"""
+        state = self.state(now)
+        return state is State.FORCED_OPEN or (state in (_OPEN, _HALF_OPEN) and self._verdict is DEAD)
+
+    def refusal(self, now: Monotonic) -> str:
+        """Why a call is refused now: `open`, or a verdict that holds only where there is an elsewhere."""
+        if self.barred(now):
+            return DEAD
+        if self._state is _CLOSED:
+            return "spared" if self._spared else NEW
+        return self._verdict
 
     def _passes(self, now: Monotonic) -> bool:
         state = self.state(now)
         if state is _HALF_OPEN:
-            return self._out < self._settings.half_open_permits
-        return state not in _SHUT
+            return self._tries()
+        if state is _CLOSED:
+            return not self._spared and self._ramps(now)
+        return state not in SHUT
+
+    def _has_room(self) -> bool:
+        """May another call be part of the trial?"""
+        family = self.family
+        return self._out < self._settings.half_open_permits and (family is None or not family.tries_another(self))
+
+    def _tries(self) -> bool:
+        room = self._has_room()
+        if room and self.family is not None:
+            self.family.trying = self
+        return room
+
+    def _ramps(self, now: Monotonic) -> bool:
+        if self._ramp.share(now) < 1.0:
+            return self._ramp.passes(now)
+        self._free = True
+        if self._ramp.end():
+            self._tell("ramp", "ramping", "full", "its time is over")
+        return True
 
     def retry_at(self, now: Monotonic) -> Monotonic:
         """When a call that is refused now may come again; `now` if it would not be refused."""
@@ -189,94 +150,118 @@ class Breaker:
             return self._until
         if state is State.FORCED_OPEN:
             return NEVER  # until the operator says otherwise
-        if state is _HALF_OPEN and self._out >= self._settings.half_open_permits:
+        if state is _HALF_OPEN and not self._has_room():
             return Monotonic(now + PROBE_INTERVAL)  # nobody knows when a permit comes back
         return now
 
     def force_probe(self, now: Monotonic) -> int | None:
-        """While open, a permit for the panic rule: one at a time and at most one a second."""
+        """While open, a ticket for the panic rule: one at a time and at most one a second."""
         if self.state(now) is not _OPEN or self._out or now < self._next_probe:
+            return None
+        if self.family is not None and not self.family.lets_probe(now, PROBE_INTERVAL):
             return None
         self._out += 1
         self._next_probe = Monotonic(now + PROBE_INTERVAL)
-        return self._generation
+        self._window.admitted += 1
+        return self._window.admitted
 
-    def settle(
-        self, generation: int, outcome: Outcome, now: Monotonic, rng: random.Random
-    ) -> tuple[State, State] | None:
-        """Report how a call with a permit of this generation ended; states before and after if that changed it."""
+    # reporting
+
+    def lag(self, ticket: int, now: Monotonic, rng: random.Random) -> tuple[State, State] | None:
+        """Report that a call is slow, before it is settled; states before and after if that changed it."""
         before = self.state(now)
-        if generation != self._generation or not self._out:
-            return None
-        self._out -= 1
-        if before is _CLOSED:
-            self._settle_closed(outcome, now, rng)
-        elif before is _HALF_OPEN:
-            self._settle_half_open(outcome, now, rng)
-        elif before is _OPEN and outcome is _SUCCESS:
-            self._move(Event.PROBED)
-            self._succeed()
+        if ticket < self._first:
+            if ~ticket >= self._first:
+                self._window.record_slow(now)
+        elif before is _CLOSED:
+            self._window.record_slow(now)
+            if self._evidence.slow(now):
+                self._open(Event.TRIPPED, SLOW, now, rng)
+        elif before is _HALF_OPEN and self._settings.slow_rate is not None:
+            self._open(Event.RELAPSED, SLOW, now, rng)
         return None if self._state is before else (before, self._state)
 
-    def force(self, state: State | None, now: Monotonic) -> tuple[State, State] | None:
-        """An operator's word: `FORCED_OPEN`, `FORCED_CLOSED`, or None to leave it to itself again.
+    def settle(
+        self, ticket: int, outcome: Outcome, now: Monotonic, rng: random.Random, *, slow: bool = False
+    ) -> tuple[State, State] | None:
+        """Report how a call ended; states before and after if that changed it.
 
-        Returns:
-            States before and after; None if nothing changed.
-
-        Raises:
-            ValueError: any other state; those a breaker finds by itself.
+        A success that was reported as `slow` is counted already; a failure that was counts as two.
         """
-        if state not in _FORCES:
-            raise ValueError("a breaker can be forced open or closed, or released (None)")
         before = self.state(now)
-        self._move(_FORCES[state])
-        if self._state is _CLOSED:
-            self._trips = 0
+        if ticket < self._first:
+            if ~ticket >= self._first:
+                self._settle_soft(~ticket, outcome, now, slow=slow)
+        elif not self._out:
+            return None
+        else:
+            self._out -= 1
+            if before is _CLOSED:
+                self._settle_closed(ticket, outcome, now, rng, slow=slow)
+            elif before is _HALF_OPEN:
+                self._settle_half_open(outcome, now, rng)
+            elif before is _OPEN and outcome is _SUCCESS and not slow:
+                self._move(Event.PROBED)
+                self._succeed(now)
         return None if self._state is before else (before, self._state)
 
     def recent(self, now: Monotonic) -> tuple[int, int]:
         """Calls and failures in the window."""
         return self._window.counts(now)
 
-    def _settle_closed(self, outcome: Outcome, now: Monotonic, rng: random.Random) -> None:
+    # inside
+
+    def _settle_closed(self, ticket: int, outcome: Outcome, now: Monotonic, rng: random.Random, *, slow: bool) -> None:
+        evidence = self._evidence
         if outcome is _SUCCESS:
-            self._row = 0
-            self._window.record(now, ok=True)
+            evidence.row = 0
+            if not slow:
+                self._window.record(now, ok=True)
         elif outcome is _FAILURE:
-            self._row += 1
-            self._window.record(now, ok=False)
-            calls, failures = self._window.counts(now)
-            limits = self._settings
-            if self._row >= limits.consecutive or (calls >= limits.min_calls and failures >= limits.rate * calls):
-                self._open(Event.TRIPPED, now, rng)
+            run = evidence.failed(ticket, now)
+            if run or evidence.failing(now):
+                self._open(Event.TRIPPED, DEAD if run >= _CERTAIN else FAILING, now, rng)
+        else:
+            self._window.cancelled += 1
 
     def _settle_half_open(self, outcome: Outcome, now: Monotonic, rng: random.Random) -> None:
         if outcome is _FAILURE:
-            self._open(Event.RELAPSED, now, rng)
+            # Who has answered in the trial, or was only slow before, is not dead.
+            dead = self._verdict in (DEAD, NEW) and not self._successes
+            self._open(Event.RELAPSED, DEAD if dead else FAILING, now, rng)
         elif outcome is _SUCCESS:
-            self._succeed()
+            self._succeed(now)
 
-    def _succeed(self) -> None:
+    def _settle_soft(self, ticket: int, outcome: Outcome, now: Monotonic, *, slow: bool) -> None:
+        """A call that was let through beside the verdict."""
+        evidence = self._evidence
+        if outcome is _FAILURE:
+            usual = self._settings.rate if self._verdict is FAILING else 0.0
+            if evidence.failed(ticket, now, usual=usual) >= _CERTAIN:
+                self._verdict = DEAD
+        elif outcome is _SUCCESS:
+            evidence.row = 0
+            if not slow:
+                self._window.record(now, ok=True)
+            if self._state is _OPEN and evidence.well(now):
+                self._move(Event.PROBED)
+        else:
+            self._window.cancelled += 1
+
+    def _succeed(self, now: Monotonic) -> None:
         self._successes += 1
         if self._successes >= self._settings.half_open_successes:
             self._move(Event.RECOVERED)
             self._trips = 0
+            if self._ramp.begin(now):
+                self._free = False
+                self._tell("ramp", "full", "ramping", "it has recovered", self._ramp.seconds)
 
-    def _open(self, event: Event, now: Monotonic, rng: random.Random) -> None:
+    def _open(self, event: Event, verdict: str, now: Monotonic, rng: random.Random) -> None:
         self._move(event)
+        self._verdict = verdict
         limits = self._settings
         full = min(limits.open_cap, limits.open * 2.0 ** min(self._trips, 30))
         self._trips += 1
         self._until = Monotonic(now + full / 2 + rng.uniform(0.0, full / 2))
         self.opened_at = now
-
-    def _move(self, event: Event) -> None:
-        """Take the row of the table; every change of state begins a generation with clean counts."""
-        after = TRANSITIONS.get((self._state, event))
-        if after is None:
-            return
-        self._state = after
-        self._generation += 1
-        self._row = self._out = self._successes = 0
-        self._window.clear()

@@ -52,6 +52,8 @@ class Exchange(Running):
             if now < ask.deadline and not (line and line.blocks(ask, target.deployment)):
                 prompt = ask.prompt_tokens
                 permit = fleet.admit(target.deployment, prompt + ask.max_tokens, now, prompt=prompt)
+                if fleet.news:
+                    self._hear()
                 if not isinstance(permit, Denied):
                     return self._set_off(Run(target, permit, now), now)
         return self._advance(now)
@@ -78,7 +80,12 @@ class Exchange(Running):
             return []
         run.first = now
         ask = self.ask
-        self._fleet.first_content(permit, now - run.started, now, stream=ask.stream, prompt_tokens=ask.prompt_tokens)
+        changes = self._fleet.first_content(
+            permit, now - run.started, ask.prompt_tokens, now, self._rng, stream=ask.stream
+        )
+        if changes:
+            self.changes += changes
+            self._hear()
         if run.behind:
             if run.purpose is Purpose.REPLAY:
                 return []

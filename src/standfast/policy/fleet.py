@@ -25,10 +25,11 @@ from standfast.canon.instants import NEVER, Monotonic
 from standfast.canon.rates import Rate
 from standfast.canon.record import Change
 from standfast.policy.adaptive import AdaptiveSettings
-from standfast.policy.blame import meant, rest_after, states_moved
-from standfast.policy.breaker import BreakerSettings, State
+from standfast.policy.blame import breaker_moved, lagged, meant, rest_after, served, states_moved
+from standfast.policy.breaker import LETTING, SHUT, BreakerSettings, State
 from standfast.policy.health import Health
 from standfast.policy.health_check import HealthSettings
+from standfast.policy.kin import Family
 from standfast.policy.latency import Pace
 from standfast.policy.limits import TargetLimits
 from standfast.policy.line import Line, QueueSettings
@@ -55,6 +56,7 @@ class Fleet:
     Attributes:
         line: those that wait; the line of the configuration before, if there was one, with all who wait in it.
         notes: what strategies remember from one ranking to the next.
+        news: states that changed when they were merely looked at; whoever meets them takes them out and tells them.
     """
 
     def __init__(
@@ -66,6 +68,8 @@ class Fleet:
     ) -> None:
         old_keys = previous._keys if previous else {}  # noqa: SLF001 - of the same class
         old_places = previous._places if previous else {}  # noqa: SLF001 - of the same class
+        self.news: list[Change] = previous.news if previous else []
+        self._families: dict[str, Family] = {}
         self._keys: dict[tuple[str, str], Key] = {}
         self._by_provider: dict[str, list[Key]] = {}
         for pool in pools:
@@ -86,17 +90,30 @@ class Fleet:
             if before is not None and self._same(before, settings):
                 self._places[deployment] = before
                 continue
-            self.ensure(deployment, settings)
+            self._add(deployment, settings)
             if before is not None:
                 inherit(self._places[deployment], before)
+            elif old_places:
+                self._places[deployment].breaker.introduce()
+        for deployment, place in self._places.items():
+            self._family(deployment).add(place.breaker)
+        for family in self._families.values():
+            self.news += family.moved()
 
     def ensure(self, deployment: Deployment, settings: BreakerSettings) -> None:
         """Have this deployment in the fleet; its provider's keys must be known."""
         if deployment not in self._places:
-            seats = [Seat(index, key) for index, key in enumerate(self._by_provider[deployment.provider])]
-            self._places[deployment] = Place(deployment, settings, seats)
-            if self._paced:
-                self._places[deployment].pace = Pace()
+            self._add(deployment, settings)
+            self._family(deployment).add(self._places[deployment].breaker)
+
+    def _add(self, deployment: Deployment, settings: BreakerSettings) -> None:
+        seats = [Seat(index, key) for index, key in enumerate(self._by_provider[deployment.provider])]
+        self._places[deployment] = Place(deployment, settings, seats, self.news)
+        if self._paced:
+            self._places[deployment].pace = Pace()
+
+    def _family(self, deployment: Deployment) -> Family:
+        return self._families.setdefault(deployment.provider, Family(deployment.provider))
 
     def admit(
         self,
@@ -117,7 +134,7 @@ class Fleet:
         if place.rest.until > now:
             return Denied("resting", place.rest.until)
         health = place.health
-        if health is not None and health.shunned > now and not soft:
+        if health is not None and health.shunned > now and not (soft or place.breaker.forced):
             return Denied("unhealthy", health.shunned)
         adaptive = place.adaptive
         if place.in_flight >= adaptive.ceiling and place.in_flight >= adaptive.limit(now):
@@ -128,12 +145,15 @@ class Fleet:
             if isinstance(found, Denied):
                 return found
             seat = found
-        generation = place.breaker.admit(now)
-        if generation is None:
-            if seat.metered:
-                withdraw(place, seat, tokens, now)
-            return Denied("open", place.breaker.retry_at(now))
-        return self._permit(place, seat, generation, tokens, prompt)
+        breaker = place.breaker
+        ticket = breaker.admit(now)
+        if ticket is None:
+            ticket = breaker.admit_softly(now) if soft else None
+            if ticket is None:
+                if seat.metered:
+                    withdraw(place, seat, tokens, now)
+                return Denied("open" if soft else breaker.refusal(now), breaker.retry_at(now))
+        return self._permit(place, seat, ticket, tokens, prompt)
 
     def admit_probe(self, deployments: Sequence[Deployment], now: Monotonic) -> Permit | None:
         """When every breaker is open: a rare permit for the one that has been open for longest, or None."""
@@ -142,9 +162,9 @@ class Fleet:
             seat = take_seat(place, 0, 0, now, ())
             if isinstance(seat, Denied):
                 continue
-            generation = place.breaker.force_probe(now)
-            if generation is not None:
-                return self._permit(place, seat, generation, 0, 0)
+            ticket = place.breaker.force_probe(now)
+            if ticket is not None:
+                return self._permit(place, seat, ticket, 0, 0)
             if seat.metered:
                 withdraw(place, seat, 0, now)
         return None
@@ -175,24 +195,20 @@ class Fleet:
         if seat.metered:
             give_back(permit, tokens, now)
         if outcome is Outcome.SUCCESS:
-            for rest in (seat.rest, seat.key.rest, place.rest):
-                if rest.until:  # it has rested before
-                    rest.clear(now)
-            if place.health is not None:
-                place.health.served += 1
+            served(place, seat, now)
         changes: tuple[Change, ...] = ()
         if failure is not None:
             changes = rest_after(permit, failure, now, rng)
-            outcome = meant(permit, failure, outcome, now)
-        moved = place.breaker.settle(permit.generation, outcome, now, rng)
+            outcome = meant(permit, failure, outcome, now, changes)
+        moved = place.breaker.settle(permit.ticket, outcome, now, rng, slow=permit.slow)
         if moved is not None or place.adaptive.moved:
             changes += states_moved(place, moved, outcome, failure, now)
         return changes
 
     def first_content(
-        self, permit: Permit, seconds: float, now: Monotonic, *, stream: bool, prompt_tokens: int = 0
-    ) -> None:
-        """Learn how long the first content took."""
+        self, permit: Permit, seconds: float, prompt_tokens: int, now: Monotonic, rng: random.Random, *, stream: bool
+    ) -> tuple[Change, ...]:
+        """Learn how long the first content took. Returns the states that changed, because it was slow."""
         place = permit.place
         if stream:
             place.stream.observe(seconds)
@@ -202,27 +218,35 @@ class Fleet:
         trail = permit.trail
         if trail is not None:
             trail.pace.spoke(trail, Monotonic(trail.since + seconds))
+        slow = place.usual.observe(seconds, prompt_tokens, now, stream=stream)
+        return lagged(permit, now, rng) if slow else ()
 
     def learn(self, permit: Permit, rates: Collection[Rate], now: Monotonic) -> None:
         """What an answer's headers tell of the limits of its key; also if they tell nothing."""
         learn(permit, rates, now)
 
-    def outrun(self, permit: Permit, seconds: float, *, stream: bool) -> None:
-        """Learn that no content had come after so many seconds, when another attempt was faster.
+    def outrun(
+        self, permit: Permit, seconds: float, prompt_tokens: int, now: Monotonic, rng: random.Random, *, stream: bool
+    ) -> tuple[Change, ...]:
+        """Learn that no content had come after so many seconds, when another attempt was faster. Before it is settled.
 
         For a percentile that it exceeds a lower bound is as good as the truth; below it says nothing. Without it the
-        slowest waits would vanish from the history, and hedges would come earlier and earlier.
+        slowest waits would vanish from the history, and hedges would come earlier and earlier; and hedges that win
+        would hide a brownout from the breaker.
         """
-        latency = permit.place.stream if stream else permit.place.whole
+        place = permit.place
+        latency = place.stream if stream else place.whole
         p95 = latency.p95()
         if p95 is not None and seconds > p95:
             latency.observe(seconds)
+        slow = place.usual.outrun(seconds, prompt_tokens, now, stream=stream)
+        return lagged(permit, now, rng) if slow else ()
 
     def available_at(self, deployment: Deployment, now: Monotonic) -> Monotonic:
         """When this deployment may next be asked; `now` if it may be now, NEVER if no key can serve it."""
         place = self._places[deployment]
         at = max(now, place.rest.until)
-        if place.breaker.state(now) is not State.CLOSED:
+        if place.breaker.barred(now):
             at = max(at, place.breaker.retry_at(now))
         keys = min((max(seat.rest.until, seat.key.rest.until) for seat in place.seats), default=NEVER)
         return Monotonic(max(at, keys))
@@ -230,7 +254,7 @@ class Fleet:
     def hint_end(self, deployment: Deployment, now: Monotonic) -> Monotonic | None:
         """When a rest ends whose end the provider itself named; None unless that is all that keeps it from serving."""
         place = self._places[deployment]
-        if place.breaker.state(now) is State.OPEN or (place.rest.until > now and place.rest.until != place.hinted):
+        if place.breaker.state(now) in SHUT or (place.rest.until > now and place.rest.until != place.hinted):
             return None
         ends = [
             seat.rest.until
@@ -244,11 +268,23 @@ class Fleet:
         """Is an attempt here expected to succeed: breaker closed, few recent failures."""
         breaker = self._places[deployment].breaker
         calls, failures = breaker.recent(now)
-        return breaker.state(now) is State.CLOSED and failures <= calls * SOUND_FAILURE_SHARE
+        return breaker.state(now) in LETTING and failures <= calls * SOUND_FAILURE_SHARE
+
+    def force(self, deployment: Deployment, state: State | None, now: Monotonic) -> tuple[Change, ...]:
+        """An operator's word about a breaker; see `Breaker.force`. Returns the states that changed."""
+        place = self._places[deployment]
+        moved = place.breaker.force(state, now)
+        return () if moved is None else breaker_moved(place, moved, "an operator's word", now)
 
     def breaker_state(self, deployment: Deployment, now: Monotonic) -> State:
         """State of the deployment's breaker."""
         return self._places[deployment].breaker.state(now)
+
+    def take_news(self) -> tuple[Change, ...]:
+        """States that changed when they were merely looked at, each once."""
+        news = tuple(self.news)
+        self.news.clear()
+        return news
 
     def watch(self, settings: Mapping[Deployment, HealthSettings]) -> None:
         """Judge the health of these deployments; what is known under the same settings is kept."""
@@ -293,10 +329,10 @@ class Fleet:
         keys = self._by_provider.get(before.deployment.provider, [])
         return before.settings == settings and [seat.key for seat in before.seats] == keys
 
-    def _permit(self, place: Place, seat: Seat, generation: int, tokens: int, prompt: int) -> Permit:
+    def _permit(self, place: Place, seat: Seat, ticket: int, tokens: int, prompt: int) -> Permit:
         place.in_flight += 1
         seat.key.in_flight += 1
-        permit = Permit(place, seat, generation, tokens)
+        permit = Permit(place, seat, ticket, tokens)
         if seat.quota is not None:
             permit.reckoned = (prompt, seat.quota.take(tokens, prompt))
         return permit

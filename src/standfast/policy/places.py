@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from standfast.canon.deployment import Deployment
 from standfast.canon.instants import Monotonic
+from standfast.canon.record import Change
 from standfast.policy.adaptive import Adaptive
 from standfast.policy.breaker import Breaker, BreakerSettings, State
 from standfast.policy.cooldown import Cooldown
@@ -11,6 +12,7 @@ from standfast.policy.health import Health
 from standfast.policy.latency import Latency, Pace, Trail
 from standfast.policy.limits import KeySlots, TargetLimits
 from standfast.policy.quota import Marks, Quota
+from standfast.policy.usual import Usuals
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,19 +35,20 @@ class KeyPool:
 class Key:
     """One upstream key, wherever it is used."""
 
-    __slots__ = ("in_flight", "pool", "rest", "slots")
+    __slots__ = ("bad_at", "in_flight", "pool", "rest", "slots")
 
     def __init__(self, pool: KeyPool) -> None:
         self.pool = (pool.rpm, pool.tpm, pool.concurrency)
         self.rest = Cooldown()
         self.slots = KeySlots(*self.pool) if any(limit is not None for limit in self.pool) else None
         self.in_flight = 0
+        self.bad_at: set[Deployment] = set()  # where it fails and others do not
 
 
 class Seat:
     """One key at one deployment."""
 
-    __slots__ = ("hinted", "index", "key", "metered", "quota", "rest", "unread")
+    __slots__ = ("failed", "hinted", "index", "key", "metered", "others", "quota", "rest", "row", "served", "unread")
 
     def __init__(self, index: int, key: Key) -> None:
         self.quota: Quota | None = None  # what answers tell of its limits; None while none has told any
@@ -55,6 +58,9 @@ class Seat:
         self.key = key
         self.rest = Cooldown()
         self.hinted = Monotonic(0.0)  # the end of a rest that the provider itself named
+        self.served = self.failed = 0  # counted where there are several keys
+        self.row = 0  # failures in a row that may be the key's
+        self.others = (0, 0)  # what the other keys had served and failed when it began
 
     def wait(self, tokens: int, prompt: int, now: Monotonic) -> float:
         """0.0 if a request of about so many tokens may go now (the key's slot is then taken), else seconds."""
@@ -87,13 +93,16 @@ class Place:
         "settings",
         "slots",
         "stream",
+        "usual",
         "whole",
     )
 
-    def __init__(self, deployment: Deployment, settings: BreakerSettings, seats: list[Seat]) -> None:
+    def __init__(
+        self, deployment: Deployment, settings: BreakerSettings, seats: list[Seat], news: list[Change] | None = None
+    ) -> None:
         self.deployment = deployment
         self.settings = settings
-        self.breaker = Breaker(settings)
+        self.breaker = Breaker(settings, deployment.name, news)
         self.adaptive = Adaptive()
         self.limits = TargetLimits()
         self.slots: KeySlots | None = None  # of all its keys together
@@ -102,6 +111,7 @@ class Place:
         self.hinted = Monotonic(0.0)
         self.stream = Latency()
         self.whole = Latency()
+        self.usual = Usuals(settings.slow_after)
         self.pace: Pace | None = None  # None while no strategy compares by it
         self.in_flight = 0
         self.seats = seats
@@ -112,16 +122,17 @@ class Place:
 class Permit:
     """Leave to send one attempt. Compared by identity; settle it exactly once, through the fleet."""
 
-    __slots__ = ("generation", "key", "load", "place", "reckoned", "seat", "settled", "tokens", "trail")
+    __slots__ = ("key", "load", "place", "reckoned", "seat", "settled", "slow", "ticket", "tokens", "trail")
 
-    def __init__(self, place: Place, seat: Seat, generation: int, tokens: int) -> None:
+    def __init__(self, place: Place, seat: Seat, ticket: int, tokens: int) -> None:
         self.place = place
         self.seat = seat
         self.key = seat.index
-        self.generation = generation
+        self.ticket = ticket
         self.tokens = tokens
         self.load = place.in_flight  # attempts under way there when it was given, this one included
         self.settled = False
+        self.slow = False  # its first content took far longer than usual, and the breaker knows
         self.trail: Trail | None = None
         self.reckoned: tuple[int, Marks] | None = None  # prompt tokens, and how the seat's quota stood then
 
@@ -140,9 +151,11 @@ class Denied:
     """No leave now.
 
     Attributes:
-        why: `open` (breaker), `resting` (deployment), `keys` (every key rests or is at its limit, or the deployment is at
-            its own), `tried` (no key left that this request has not used), `full` (as many attempts under way as the
-            deployment can take), `unhealthy` (checks say so; a reason to go elsewhere, not to give up).
+        why: `open` (breaker), `resting` (deployment), `keys` (every key rests or is at its limit, or the deployment is
+            at its own), `tried` (no key left that this request has not used), `full` (as many attempts under way as the
+            deployment can take); or a reason to go elsewhere, not to give up: `unhealthy` (checks say so), `failing`
+            and `slow` (the breaker is open for a share of the calls), `ramping` (it has just recovered, or is new),
+            `spared` (its provider is down).
         until: when asking again has a chance.
     """
 
@@ -173,10 +186,14 @@ def inherit(place: Place, before: Place) -> None:
     """Carry over what the old configuration had learnt and the new one does not contradict."""
     if before.settings == place.settings:
         place.breaker = before.breaker
+    else:
+        place.breaker.follow(before.breaker)
     place.health = before.health
     place.pace = before.pace
     place.adaptive = before.adaptive
     place.rest, place.hinted, place.stream, place.whole = before.rest, before.hinted, before.stream, before.whole
+    place.usual = before.usual
+    place.usual.slow_after = place.settings.slow_after
     seats = {id(seat.key): seat for seat in before.seats}
     for seat in place.seats:
         old = seats.get(id(seat.key))

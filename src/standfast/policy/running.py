@@ -76,10 +76,13 @@ class Running(msgspec.Struct, eq=False):
         """Stop all but the winner; that they lost says nothing about their health."""
         losers = [run for run in (self._run, *(self._rivals or ())) if run is not None and run is not winner]
         self._run, self._rivals = winner, None
+        ask = self.ask
         for run in losers:
-            self._settle(run, Outcome.CANCELLED, None, None, now)
             if winner is not None:
-                self._fleet.outrun(run.permit, now - run.started, stream=self.ask.stream)
+                self.changes += self._fleet.outrun(
+                    run.permit, now - run.started, ask.prompt_tokens, now, self._rng, stream=ask.stream
+                )
+            self._settle(run, Outcome.CANCELLED, None, None, now)
         return [Abandon(run.permit) for run in losers]
 
     def _settle(self, run: Run, outcome: Outcome, failure: Failure | None, usage: Usage | None, now: Monotonic) -> None:
@@ -102,6 +105,7 @@ class Running(msgspec.Struct, eq=False):
             )
         if changes:
             self.changes += changes
+            self._hear()
         since, first = self.ask.arrived, run.first
         if first is not None:
             first = Monotonic(first - since)
@@ -125,8 +129,8 @@ class Running(msgspec.Struct, eq=False):
             self._hear()
 
     def _hear(self) -> None:
-        """Events of what is shared, the budget and the line, are told by whoever meets them first."""
-        for news in (self._budget.news, self._fleet.line.shedding.news):
+        """Events of what is shared, the budget, the line and the fleet, are told by whoever meets them first."""
+        for news in (self._budget.news, self._fleet.line.shedding.news, self._fleet.news):
             if news:
                 self.changes += news
                 news.clear()

@@ -10,11 +10,13 @@ all. The eighth power makes the penalty outweigh what failing saves: a share of 
 five sixths, 40 % all but a sixtieth. The window forgets, so a target that has mended is sound again by itself.
 
 While the breaker tries the deployment with a few permits, its soundness is 1: the breaker bounds the trial, and a
-target that nobody sends to would never be tried.
+target that nobody sends to would never be tried. Likewise while it ramps up: the breaker lets a share of the requests
+through, and a lower soundness would take a share of that share. An operator who forces the breaker closed overrules the
+checks, not what real requests say.
 """
 
 from standfast.canon.instants import NEVER, Monotonic
-from standfast.policy.breaker import State
+from standfast.policy.breaker import SHUT, State
 from standfast.policy.places import Place
 
 PRIOR_CALLS = 2
@@ -30,7 +32,7 @@ SICK = 0.2
 def soundness(place: Place, now: Monotonic) -> float:
     """0 (not to be used now) to 1 (nothing speaks against it)."""
     state = place.breaker.state(now)
-    if state is State.OPEN or place.rest.until > now:
+    if state in SHUT or place.rest.until > now:
         return 0.0
     if place.in_flight >= place.adaptive.ceiling and place.in_flight >= place.adaptive.limit(now):
         return 0.0
@@ -42,7 +44,7 @@ def soundness(place: Place, now: Monotonic) -> float:
     if state is State.HALF_OPEN:
         return 1.0
     health = place.health
-    if health is not None and health.shunned > now:
+    if health is not None and health.shunned > now and state is State.CLOSED:
         return 0.0
     calls, failures = place.breaker.recent(now)
     value = (1.0 - failures / (calls + PRIOR_CALLS)) ** SEVERITY if failures else 1.0
@@ -51,17 +53,31 @@ def soundness(place: Place, now: Monotonic) -> float:
 
 def hindrance(place: Place, now: Monotonic) -> str:
     """Why its soundness is 0, in a few words; empty if it is not."""
-    if place.breaker.state(now) is State.OPEN:
-        return f"its breaker is open for {place.breaker.retry_at(now) - now:.1f} s"
+    state = place.breaker.state(now)
+    if state is State.FORCED_OPEN:
+        return "an operator has forced its breaker open"
+    if state is State.OPEN:
+        why = place.breaker.refusal(now)
+        because = "" if why == "open" else f": it is {why}"
+        return f"its breaker is open for {place.breaker.retry_at(now) - now:.1f} s{because}"
     if place.rest.until > now:
         return f"it rests for {place.rest.until - now:.1f} s"
+    return _spent(place, now) or _sick(place, state, now)
+
+
+def _spent(place: Place, now: Monotonic) -> str:
+    """It is well, and has nothing left to give."""
     free = min((max(seat.rest.until, seat.key.rest.until) for seat in place.seats), default=NEVER)
     if free > now:
         return f"all its keys rest for {free - now:.1f} s"
     limit = place.adaptive.limit(now)
     if place.in_flight >= limit:
         return f"it is full: {place.in_flight} under way, {limit:g} at a time"
+    return ""
+
+
+def _sick(place: Place, state: State, now: Monotonic) -> str:
     health = place.health
-    if health is not None and health.shunned > now and place.breaker.state(now) is State.CLOSED:
+    if health is not None and health.shunned > now and state is State.CLOSED:
         return f"it is unhealthy: {health.reason}"
     return ""

@@ -36,7 +36,7 @@ def _target(report: TargetReport, wait: float | None) -> dict[str, object]:
     """`wait` is the seconds until it may be asked: 0 for now, None if unknown."""
     free = wait is not None and wait <= 0
     return {
-        "status": "open" if report.state == "open" else "available" if free else "resting",
+        "status": "open" if report.state in ("open", "forced_open") else "available" if free else "resting",
         "breaker": report.state,
         "retry_after_s": None if wait is None or free else math.ceil(wait),
         "health": report.health,

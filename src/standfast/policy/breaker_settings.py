@@ -1,0 +1,61 @@
+"""When a deployment is given a rest, and how it comes back: what can be set."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from standfast.canon.settings import Seconds, Settings
+
+
+class CallWindow(Settings):
+    """A window that holds the last calls, however long ago they were.
+
+    Attributes:
+        calls: how many.
+    """
+
+    calls: Annotated[int, Field(ge=1, le=100_000)]
+
+
+class BreakerSettings(Settings):
+    """When a deployment is given a rest, and how it comes back.
+
+    Attributes:
+        consecutive: failures in a row that open it (5 in a row, as Envoy and Finagle do); more of them where failures
+            are so frequent that such a run is chance.
+        rate: share of failures in the window that opens it, once there are `min_calls`.
+        slow_rate: share of slow calls in the window that opens it, once there are `min_calls`; null for never
+            (half, as for failures; resilience4j has both and leaves this one off).
+        slow_after: no first content within this time is slow at the earliest, seconds; and only if it is also three
+            times the deployment's own 95th percentile for prompts of that size (3 s is where `degraded_ms` stands).
+        min_calls: calls in the window before `rate` and `slow_rate` count.
+        window: the sliding window: a length in seconds, or `{calls: 100}` for the last hundred calls.
+        open: first open time, seconds; doubles each time the half-open trial fails, with equal jitter.
+        open_cap: the longest open time, seconds.
+        half_open_permits: calls let through at the same time while half-open.
+        half_open_successes: successes in a row that close it again.
+        ramp: seconds after closing in which the share of requests that it gets grows from a tenth to all, while others
+            can serve the rest; 0 for all at once.
+        force: an operator's word: `open` lets nothing through, `closed` everything, whatever happens; null for neither.
+    """
+
+    consecutive: Annotated[int, Field(ge=1)] = 5
+    rate: Annotated[float, Field(gt=0, le=1)] = 0.5
+    slow_rate: Annotated[float, Field(gt=0, le=1)] | None = 0.5
+    slow_after: Annotated[Seconds, Field(gt=0)] = 3.0
+    min_calls: Annotated[int, Field(ge=1)] = 10
+    window: Annotated[Seconds, Field(gt=0)] | CallWindow = 30.0
+    open: Annotated[Seconds, Field(gt=0)] = 5.0
+    open_cap: Annotated[Seconds, Field(gt=0)] = 300.0
+    half_open_permits: Annotated[int, Field(ge=1)] = 3
+    half_open_successes: Annotated[int, Field(ge=1)] = 2
+    ramp: Annotated[Seconds, Field(ge=0)] = 30.0
+    force: Literal["open", "closed"] | None = None
+
+    @model_validator(mode="after")
+    def _reachable(self) -> Self:
+        if isinstance(self.window, CallWindow) and self.window.calls < self.min_calls:
+            raise ValueError(
+                f"a window of {self.window.calls} calls never holds `min_calls` ({self.min_calls}): lower `min_calls`"
+            )
+        return self
