@@ -140,8 +140,8 @@ class Denied:
     """No leave now.
 
     Attributes:
-        why: `open` (breaker), `resting` (deployment), `keys` (every key rests or is at its limit, or the deployment is at
-            its own), `tried` (no key left that this request has not used), `full` (as many attempts under way as the
+        why: `open` (breaker), `resting` (deployment), `keys` (every key rests or is at its limit, or the deployment is
+            at its own), `tried` (no key left that this request has not used), `full` (as many attempts under way as the
             deployment can take), `unhealthy` (checks say so; a reason to go elsewhere, not to give up).
         until: when asking again has a chance.
     """
