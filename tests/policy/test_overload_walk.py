@@ -55,15 +55,16 @@ class Weather:
 
 
 @given(
-    st.lists(ARRIVAL, min_size=1, max_size=60),
-    st.integers(1, 3),
-    st.sampled_from([0.0, 0.1, 0.5]),
-    st.sampled_from([{}, {"rpm": 120}, {"tpm": 30_000}, {"concurrency": 2}]),
-    st.integers(1, 3),
-    st.integers(0, 1_000),
+    arrivals=st.lists(ARRIVAL, min_size=1, max_size=60),
+    capacity=st.integers(1, 3),
+    trouble=st.sampled_from([0.0, 0.1, 0.5]),
+    limits=st.sampled_from([{}, {"rpm": 120}, {"tpm": 30_000}, {"concurrency": 2}]),
+    keys=st.integers(1, 3),
+    seed=st.integers(0, 1_000),
 )
 @settings(deadline=None, max_examples=150)
-def test_nothing_is_lost_and_nothing_waits_too_long(  # noqa: PLR0917 - hypothesis draws them
+def test_nothing_is_lost_and_nothing_waits_too_long(
+    *,
     arrivals: list[tuple[float, int, str, float, int, bool]],
     capacity: int,
     trouble: float,

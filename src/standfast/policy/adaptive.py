@@ -163,22 +163,25 @@ class Adaptive:
 
     def spoke(self, seconds: float, prompt: int, load: int, now: Monotonic) -> None:
         """The first token of a stream that was the `load`-th attempt under way came after so many seconds."""
-        self._alive = True
-        size = bisect(SIZES, prompt)
-        usual = self._usual[size]
+        if self.moved:
+            self._alive = True
+        usuals = self._usual
+        size = bisect(SIZES, prompt) if prompt >= SIZES[0] else 0
+        usual = usuals[size]
         if usual == 0.0:
-            self._usual[size] = seconds
+            usuals[size] = seconds
             return
-        most = usual * self._slow
-        if seconds > usual and (self.ceiling != INFINITE or load > self._well):
-            self._usual[size] = usual + DRIFT * (min(seconds, most) - usual)
-        else:
-            self._usual[size] = usual + LEARN * (min(seconds, most) - usual)  # beyond `most` it may be luck
-        if seconds <= most:
-            well = self._well * FADE
+        well = self._well
+        calm = load <= well and self.ceiling == INFINITE
+        slow = usual * self._slow
+        if seconds <= slow:
+            usuals[size] = usual + (LEARN if calm or seconds < usual else DRIFT) * (seconds - usual)
+            well *= FADE
             self._well = load if load > well else well  # noqa: FURB136 - max() costs more
             self._row = _NO_ROW
-        elif load <= self.limit(now):
+            return
+        usuals[size] = usual + (LEARN if calm else DRIFT) * (slow - usual)  # what is beyond may be luck
+        if load <= self.limit(now):
             self._was_slow(seconds / usual, load, now)
 
     def succeeded(self) -> None:
