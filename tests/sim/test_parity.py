@@ -153,5 +153,5 @@ def test_another_policy_is_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
     """The comparison can fail: one number of the configuration differs, and so does a decision."""
     scenario = weather(1)
     virtual = rehearsed(house(), scenario, monkeypatch)
-    real = performed(house(breaker={"consecutive": 6}), scenario, monkeypatch)
+    real = performed(house(retry={"max_attempts": 3}), scenario, monkeypatch)
     assert "decision" in difference(virtual.decisions, real.decisions)

@@ -52,6 +52,10 @@ WALL = Wall(1_760_000_000.0)
 """When it begins, Unix time."""
 
 
+Decision = tuple[Any, ...]
+"""Instant, the request's arrival, the event, the steps, the states that changed."""
+
+
 @dataclass
 class Play:
     """What was decided.
@@ -62,18 +66,18 @@ class Play:
         report: what it amounts to.
     """
 
-    decisions: list[tuple[object, ...]] = field(default_factory=list)
+    decisions: list[Decision] = field(default_factory=list)
     planned: dict[Monotonic, int] = field(default_factory=dict)
     report: Report | None = None
 
-    def steps(self) -> Iterator[tuple[object, ...]]:
+    def steps(self) -> Iterator[Decision]:
         """All steps."""
         for decision in self.decisions:
-            yield from decision[3]  # type: ignore[misc]
+            yield from decision[3]
 
     def changes(self) -> set[tuple[object, ...]]:
         """Subject and new state of all that changed."""
-        return {(change[0], change[3]) for decision in self.decisions for change in decision[4]}  # type: ignore[attr-defined]
+        return {(change[0], change[3]) for decision in self.decisions for change in decision[4]}
 
 
 def rehearsed(config: Config, scenario: Scenario, monkeypatch: pytest.MonkeyPatch) -> Play:
@@ -338,8 +342,23 @@ def described(step: Step) -> tuple[object, ...]:
     return (type(step).__name__.lower(), *rest)
 
 
-def difference(one: Sequence[object], other: Sequence[object], before: int = 6) -> str:
+NOTICED = frozenset(("the open time is over", "its time is over"))
+"""Reasons of changes that time makes: they are told by whoever looks first, and a health check may be that."""
+
+
+def _decided(decisions: Sequence[Decision]) -> list[Decision]:
+    """Without what was merely noticed."""
+    found: list[Decision] = []
+    for *head, steps, changes in decisions:
+        told = tuple(change for change in changes if change[4] not in NOTICED)
+        if steps or told:
+            found.append((*head, steps, told))
+    return found
+
+
+def difference(one: Sequence[Decision], other: Sequence[Decision], before: int = 6) -> str:
     """Where two lists of decisions part, and what went before; empty if they do not."""
+    one, other = _decided(one), _decided(other)
     for at in range(max(len(one), len(other))):
         left = one[at] if at < len(one) else None
         right = other[at] if at < len(other) else None

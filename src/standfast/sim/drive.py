@@ -52,6 +52,7 @@ HEADLESS = frozenset(
         FailureKind.FIRST_TOKEN_TIMEOUT,
         FailureKind.BROKEN_STREAM,
         FailureKind.STALLED,
+        FailureKind.DEADLINE_PASSED,
     )
 )
 """Failures without the head of an answer, or long after it: nothing is told of rate limits."""
