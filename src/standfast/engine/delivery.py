@@ -23,7 +23,7 @@ from standfast.engine.reply_headers import (
 from standfast.engine.services import Services
 from standfast.engine.watch import Lane
 from standfast.errors import StandfastError
-from standfast.formats._heard import Heard, heard
+from standfast.formats._heard import NOTHING, Heard, heard
 from standfast.http1.base import Downstream
 from standfast.policy.exchange import Exchange
 from standfast.policy.route import Target
@@ -138,7 +138,9 @@ class Delivery(msgspec.Struct, eq=False):
 
     def read_back(self) -> Heard:
         """What has the client been told, and can a second attempt be compared with it or go on with it?"""
-        self.heard = heard(self.inquiry.format, self._told or ())
+        if self._told is None:
+            return NOTHING
+        self.heard = heard(self.inquiry.format, self._told)
         return self.heard
 
     def taken_over(self, target: Target, purpose: Purpose) -> None:

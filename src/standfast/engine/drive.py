@@ -195,7 +195,7 @@ class Drive(Delivery):
         """The attempt gave no (whole) answer."""
         now = self.services.clock.now()
         self._drop(call)
-        told = NOTHING if self._told is None or self._first is None else self.read_back()
+        told = NOTHING if self._first is None else self.read_back()
         able, goes_on = not told.fault, bool(told.start)
         self._perform(self.exchange.failed(call.permit, failure, now, usage, replayable=able, resumable=goes_on), now)
         self._freed(call.target, now)
