@@ -293,6 +293,21 @@ def test_an_unknown_price_is_told() -> None:
     run(scenario)
 
 
+def test_an_ordered_check_knows_the_price_too() -> None:
+    """Also where the configuration pings, and nobody has wanted to know any price before."""
+
+    async def scenario() -> None:
+        async with watched(ONE) as w:
+            assert not w.gateway.snapshot.informed
+            reports = [report async for report in w.checks.ordered(Evidence.GENERATE)]
+            (asked,) = w.asked("POST")
+            assert [report.advice for report in reports] == [""]
+            dollars = (asked.input_tokens * 2.0 + asked.output_tokens * 8.0) / 1e6  # gpt-4.1
+            assert reports[0].cost_usd == pytest.approx(dollars)
+
+    run(scenario)
+
+
 def test_what_cannot_have_been_billed_costs_nothing() -> None:
     """A refused check gives its reservation back; one that may have run keeps it."""
 

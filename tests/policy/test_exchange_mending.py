@@ -5,7 +5,6 @@ from typing import Literal
 import pytest
 
 from standfast.canon.attempt import Outcome
-from standfast.canon.facts import Facts
 from standfast.canon.failure import Blame, Failure, FailureKind
 from standfast.canon.instants import Monotonic
 from standfast.policy.breaker import State
@@ -19,19 +18,6 @@ from support.hands import Scene
 
 K = FailureKind
 BROKEN = Failure(K.BROKEN_STREAM, "stream ended without its terminator")
-
-
-GOES_ON = Facts(abilities=frozenset({"continuation"}))
-
-
-class Fluent(Scene):
-    """A scene of models that can go on with an answer."""
-
-    def __post_init__(self) -> None:
-        """Every target knows it."""
-        super().__post_init__()
-        for each in self.targets:
-            object.__setattr__(each, "facts", GOES_ON)
 
 
 def later(seconds: float) -> Monotonic:
@@ -119,7 +105,7 @@ def test_the_route_and_the_driver_decide_together(
     on_break: OnBreak, *, replayable: bool, resumable: bool, purpose: Purpose | None
 ) -> None:
     """Nothing is repeated in a tool call (the driver's word) or where the route says no; resume yields to replay."""
-    exchange, send = answering(Fluent(("a/m", "b/m"), on_break=on_break))
+    exchange, send = answering(Scene(("a/m", "b/m"), on_break=on_break, goes_on=True))
     (step,) = exchange.failed(send.permit, BROKEN, later(1.0), replayable=replayable, resumable=resumable)
     if purpose is None:
         broken([step])
@@ -230,7 +216,7 @@ def test_an_overloaded_provider_is_not_asked_for_the_repetition() -> None:
 
 def test_a_continuation_commits_with_its_first_content() -> None:
     """Resume: what comes is new to the client at once; there is nothing to catch up with."""
-    exchange, first = answering(Fluent(("a/m", "b/m"), on_break="resume"))
+    exchange, first = answering(Scene(("a/m", "b/m"), on_break="resume", goes_on=True))
     second = sent(exchange.failed(first.permit, BROKEN, later(1.0), resumable=True))
     assert exchange.caught_up(second.permit, later(1.1)) == []
     assert exchange.diverged(second.permit, later(1.1)) == []
@@ -240,7 +226,7 @@ def test_a_continuation_commits_with_its_first_content() -> None:
 
 def test_targets_that_cannot_continue_are_passed_over_then_the_answer_is_replayed() -> None:
     """A continuation that nobody can express costs no attempt; where replay is possible it is tried instead."""
-    exchange, first = answering(Fluent(("a/m", "b/m", "c/m"), on_break="resume"))
+    exchange, first = answering(Scene(("a/m", "b/m", "c/m"), on_break="resume", goes_on=True))
     unable = Failure(K.INVALID_REQUEST, "prefill", sent=False)
     tried = []
     steps = exchange.failed(first.permit, BROKEN, later(1.0), replayable=True, resumable=True)
@@ -300,7 +286,7 @@ def test_the_deadline_ends_a_repetition_with_the_break() -> None:
 
 def test_only_models_that_are_known_to_go_on_are_asked_to() -> None:
     """G3: who cannot give the rest would begin anew; another model that can goes before the same that cannot."""
-    scene = Fluent(("a/m", "b/m", "c/other"), on_break="resume")
+    scene = Scene(("a/m", "b/m", "c/other"), on_break="resume", goes_on=True)
     for each in scene.targets[:2]:
         object.__setattr__(each, "facts", None)
     exchange, first = answering(scene)

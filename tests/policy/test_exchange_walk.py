@@ -42,6 +42,7 @@ FLEETS = st.fixed_dictionaries(
         "hedge": st.builds(HedgeSettings, after=st.sampled_from([0.2, "p95", 2.0]), max=st.sampled_from([1, 2, 0]))
         | st.none(),
         "on_break": st.sampled_from(["replay", "resume", "error"]),
+        "goes_on": st.booleans(),
         "retry": st.builds(
             RetrySettings,
             max_attempts=st.sampled_from([4, 6, 2, 1]),

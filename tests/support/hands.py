@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any
 
 from standfast.canon.deployment import Deployment
+from standfast.canon.facts import Facts
 from standfast.canon.failure import Failure, FailureKind
 from standfast.canon.instants import NEVER, Monotonic
 from standfast.canon.record import Change
@@ -41,12 +42,15 @@ from standfast.policy.strategy import Strategy
 from standfast.strategies.priority import STRATEGY as PRIORITY
 from support.exchanges import START, World
 
+GOES_ON = Facts(abilities=frozenset({"continuation"}))
+
 
 @dataclass
 class Scene(World):
     """A world with what a route may say about hedging and mending, and about waiting.
 
-    Targets stand in tiers of their own, unless another strategy than `priority` ranks them all together.
+    Targets stand in tiers of their own, unless another strategy than `priority` ranks them all together. `goes_on`:
+    their models are known to go on with an answer that was begun.
     """
 
     hedge: HedgeSettings | None = None
@@ -55,6 +59,7 @@ class Scene(World):
     strategy: Strategy = PRIORITY
     rpm: int | None = None
     tpm: int | None = None
+    goes_on: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -62,6 +67,9 @@ class Scene(World):
         if not self.strategy.tiered:
             alone = World(self.names).targets
             targets = self.targets = tuple(type(each)(each.deployment) for each in alone)
+        if self.goes_on:
+            for each in targets:
+                object.__setattr__(each, "facts", GOES_ON)
         self.route = Route("m", targets, self.strategy, self.retry, hedge=self.hedge, on_break=self.on_break)
         pools = [
             KeyPool(provider, tuple(f"{provider}-{n}" for n in range(self.keys)), self.rpm, self.tpm, self.concurrency)

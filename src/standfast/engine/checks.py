@@ -26,6 +26,7 @@ from standfast.canon.deployment import Deployment, Operation
 from standfast.canon.facts import Facts
 from standfast.canon.failure import Blame
 from standfast.canon.instants import NEVER, Monotonic
+from standfast.config.known import facts_of
 from standfast.engine.assemble import Snapshot
 from standfast.engine.probes import MAX_TOKENS, Finding, generate, ping
 from standfast.engine.services import Services
@@ -250,7 +251,8 @@ class Checks:
         """A tiny completion; None without leave, budget or an operation that could answer it."""
         services, snapshot = self._services, self._snapshot()
         outlet = snapshot.outlets.get(deployment)
-        now, facts = services.clock.now(), _facts(snapshot, deployment)
+        facts = await _facts(snapshot, deployment)
+        now = services.clock.now()
         most, assumed = check_cost(facts, prompt_tokens(settings.prompt), MAX_TOKENS)
         if outlet is None or Operation.CHAT not in outlet.formats or not (ordered or self._affordable(most, now)):
             return None
@@ -314,8 +316,10 @@ def _configured(snapshot: Snapshot) -> list[Deployment]:
     return list(dict.fromkeys(target.deployment for route in snapshot.routes.values() for target in route.targets))
 
 
-def _facts(snapshot: Snapshot, deployment: Deployment) -> Facts | None:
-    """What is known of the model; None if nobody asked for it when the configuration was loaded."""
+async def _facts(snapshot: Snapshot, deployment: Deployment) -> Facts | None:
+    """What is known of the model; beside the loop where nobody wanted to know it before, because that takes 0.1 s."""
+    if not snapshot.informed:
+        return await asyncio.to_thread(facts_of, deployment, snapshot.config)
     targets = (target for route in snapshot.routes.values() for target in route.targets)
     return next((target.facts for target in targets if target.deployment == deployment), None)
 
