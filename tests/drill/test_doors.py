@@ -19,11 +19,11 @@ ORDINARY = Upstream.model_validate(
 )
 
 
-def weather(kind: str = "connect_failed", share: float = 0.5) -> LiveWeather:
-    """An ordinary day, and a trouble from the tenth second to the twentieth."""
+def weather(kind: str = "connect_failed", share: float = 0.5, *, ordinary: bool = True) -> LiveWeather:
+    """An ordinary day (or one without errors), and a trouble from the tenth second to the twentieth."""
     errors = [{"kind": kind, "share": share}, {"kind": "overloaded", "share": 1 - share}]
     trouble = Trouble.model_validate({"at": 10, "lasts": 10, "where": "*", "errors": errors})
-    return LiveWeather(ORDINARY.errors or (), [trouble], START)
+    return LiveWeather(ORDINARY.errors or () if ordinary else (), [trouble], START)
 
 
 def test_who_has_come_in_fares_as_the_rest_of_all() -> None:
@@ -96,18 +96,23 @@ def test_a_share_of_the_connections_is_refused() -> None:
 
     async def scene() -> None:
         async with Lab() as lab:
-            live = weather(share=0.5)
-            now = [START + 10.0]
-            keeper = Doorkeeper(lab.openai, [live], lambda: Monotonic(now[0]), random.Random(1))
+            loop = asyncio.get_running_loop()
+            live, began, later = weather(share=0.5, ordinary=False), loop.time(), [10.0]
+
+            def now() -> Monotonic:
+                return Monotonic(START + later[0] + loop.time() - began)
+
+            keeper = Doorkeeper(lab.openai, [live], now, random.Random(1))
             moves: list[Door] = []
             lab.openai.on_change = lambda: moves.append(lab.openai.door)
             keeper.start()
             assert keeper.ajar
             while len(moves) < 6:  # noqa: ASYNC110 - the keeper's own timers
                 await asyncio.sleep(0.001)
-            assert {Door.AJAR, Door.OPEN} == set(moves)
-            now[0] = START + 30.0
-            while lab.openai.door is not Door.OPEN:  # noqa: ASYNC110 - the same
+            assert moves[0] is Door.CLOSED  # idle connections go
+            assert {Door.AJAR, Door.OPEN} == set(moves[1:])
+            later[0] = 30.0
+            while keeper.ajar or lab.openai.door is not Door.OPEN:  # noqa: ASYNC110 - the same
                 await asyncio.sleep(0.001)
             keeper.stop()
 

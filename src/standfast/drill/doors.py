@@ -16,8 +16,11 @@ from standfast.lab.provider import Provider
 from standfast.sim.settings import Error
 from standfast.sim.weather import Weather
 
-SHUT = 0.02
-"""Mean length of a stretch in which the port is shut, seconds."""
+SHUT = 0.003
+"""Mean length of a stretch in which the port is shut, seconds. Attempts at one instant fare alike, so it is short."""
+
+LEAST = 0.001
+"""Shorter stretches are saved up, seconds."""
 
 LOOK = 0.05
 """Seconds between two looks at an open door, at most."""
@@ -74,6 +77,9 @@ class Doorkeeper:
         self._weathers = weathers
         self._now = now
         self._rng = rng
+        self._refused = 0.0  # the share since the last look
+        self._debt = 0.0  # seconds for which the port has still to be shut, for what it was open
+        self._looked = now()
         self._timer: asyncio.TimerHandle | None = None
 
     @property
@@ -96,16 +102,29 @@ class Doorkeeper:
             each.look(now)
         refused = max(each.refused for each in self._weathers)
         change = min(each.until for each in self._weathers) - now
-        wait = LOOK
+        self._keep_account(now)
+        begins = refused > 0 and self._refused == 0
+        self._refused = refused
+        door, wait = Door.OPEN, LOOK
         if max(each.deaf for each in self._weathers) >= _CERTAIN:
             door = Door.DEAF
         elif refused >= _CERTAIN:
             door = Door.CLOSED
-        elif refused > 0 and self._provider.door is not Door.AJAR:
-            door, wait = Door.AJAR, self._rng.expovariate(1.0 / SHUT)
+        elif begins:  # what was kept alive would pass the door by
+            door, wait = Door.CLOSED, SHUT
+        elif refused > 0 and self._debt > LEAST:
+            door, wait = Door.AJAR, self._debt
         elif refused > 0:
-            door, wait = Door.OPEN, self._rng.expovariate(refused / (SHUT * (1.0 - refused)))
-        else:
-            door = Door.OPEN
+            wait = self._rng.expovariate(refused / (SHUT * (1.0 - refused)))
         self._provider.move_door(door)
-        self._timer = asyncio.get_running_loop().call_later(max(0.0005, min(wait, change)), self._move)
+        self._timer = asyncio.get_running_loop().call_later(max(LEAST / 2, min(wait, change)), self._move)
+
+    def _keep_account(self, now: Monotonic) -> None:
+        """Timers are late; the share holds all the same, because what was really open is what is paid for."""
+        passed, self._looked = now - self._looked, now
+        if not 0.0 < self._refused < _CERTAIN:
+            self._debt = 0.0
+        elif self._provider.door is Door.OPEN:
+            self._debt += passed * self._refused / (1.0 - self._refused)
+        else:
+            self._debt -= passed
