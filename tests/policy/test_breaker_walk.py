@@ -84,6 +84,8 @@ class BreakerWalk(RuleBasedStateMachine):
     def open(self, verdict: str) -> None:
         """The model opens; how long is drawn, so only the bounds are known."""
         self.verdict = verdict
+        if self.recovered is not None and self.now - self.recovered >= self.SETTINGS.ramp:
+            self.trips = 0
         full = min(self.SETTINGS.open_cap, self.SETTINGS.open * 2**self.trips)
         self.trips += 1
         self.change(State.OPEN)
@@ -161,7 +163,7 @@ class BreakerWalk(RuleBasedStateMachine):
             return True
         share = max(0.1, (self.now - self.recovered) / self.SETTINGS.ramp)
         if share >= 1.0:
-            self.recovered = None
+            self.recovered, self.trips = None, 0
             return True
         self.credit += share
         if self.credit < 1.0:
@@ -239,11 +241,11 @@ class BreakerWalk(RuleBasedStateMachine):
             self.learn_soft(given, outcome)
         elif self.state is State.CLOSED:
             self.count(given, outcome)
-            run = self.run(given) if outcome is BAD else 0.0
+            dead = outcome is BAD and self.dead(given)
             calls, failures = self.counts()
             failing = calls >= self.SETTINGS.min_calls and failures >= self.SETTINGS.rate * self.load()
-            if outcome is BAD and (run or failing):
-                self.open(self.DEAD if run >= 0.9 else self.FAILING)
+            if outcome is BAD and (dead or failing):
+                self.open(self.DEAD if dead else self.FAILING)
         elif outcome is OK:
             if self.state is State.OPEN:
                 if given.slow:
@@ -252,14 +254,13 @@ class BreakerWalk(RuleBasedStateMachine):
             self.successes += 1
             if self.successes == self.SETTINGS.half_open_successes:
                 self.change(State.CLOSED)
-                self.trips = 0
         elif outcome is BAD and self.state is State.HALF_OPEN:
             self.open(self.DEAD if self.verdict == self.DEAD and not self.successes else self.FAILING)
 
     def learn_soft(self, given: Given, outcome: Outcome) -> None:
         """The model takes a result of a call beside the verdict."""
         self.count(given, outcome)
-        if outcome is BAD and self.run(given) >= 0.9:
+        if outcome is BAD and self.dead(given):
             self.verdict = self.DEAD
         results = self.results()
         well = results.count("failed") < 0.25 * len(results) and results.count("slow") < 0.25 * len(results)
@@ -272,7 +273,7 @@ class BreakerWalk(RuleBasedStateMachine):
             self.cancels.append(self.now)
             self.row_cancels += 1
             return
-        if outcome is OK:
+        if outcome is OK and self.row and given.number > min(each.number for each in self.row):
             self.row.clear()
         elif not self.row:
             self.row_cancels = 0
@@ -281,20 +282,18 @@ class BreakerWalk(RuleBasedStateMachine):
         if outcome is BAD or not given.slow:
             self.history.append((self.now, "failed" if outcome is BAD else "ok"))
 
-    def run(self, given: Given) -> float:
-        """The share of failures in the midst of those in a row; 0 if it may be chance."""
+    def dead(self, given: Given) -> bool:
+        """Are those in a row enough, hardly any call in their midst under way, and all of it no chance?"""
         assert given is self.row[-1]
         rules, run = self.SETTINGS, len(self.row)
         numbers = [each.number for each in self.row]
-        midst = max(max(numbers) - min(numbers) + 1 - self.row_cancels, run)
+        midst = max(numbers) - min(numbers) + 1 - self.row_cancels
         calls, failures = (count - run for count in self.counts())
         before = failures / calls if calls >= rules.min_calls else 0.0
         if self.state is not State.CLOSED and self.verdict == self.FAILING:
             before = max(before, rules.rate)
         chance = 0.0 if before <= 0.0 else before**run
-        if run < rules.consecutive or run / midst < rules.rate or chance > 1e-6 * (1 + 1e-9):
-            return 0.0
-        return run / midst
+        return run >= rules.consecutive and run >= 0.9 * midst and chance <= 1e-6 * (1 + 1e-9)
 
     @precondition(lambda self: self.used)
     @rule(data=st.data(), outcome=st.sampled_from(Outcome))

@@ -5,16 +5,20 @@ second, the first second of a burst has nothing but failures. Therefore
 
 * a share of the window is one of the calls *admitted* in it, if these are more than the results;
 * failures in a row are seen in the order of admission: of the calls admitted between the first and the last of them
-  such a share must have failed; the others have outlived them;
+  hardly any may be under way still, because those have outlived them;
 * a run of failures must be longer than chance makes it (`policy.chance`).
 
-Whoever was well and dies is left after N failures all the same: then nothing else comes back.
+Whoever was well and dies is left after N failures all the same: then nothing else comes back, but for answers to calls
+that set off before the first of them, and these do not end the row.
 """
 
 from standfast.canon.instants import Monotonic
 from standfast.policy.breaker_settings import BreakerSettings, CallWindow
 from standfast.policy.chance import beyond_chance
 from standfast.policy.window import CountWindow, TimeWindow
+
+CERTAIN = 0.9
+"""So many of the calls in the midst of a row must have failed."""
 
 
 class Evidence:
@@ -43,16 +47,18 @@ class Evidence:
         self.row = 0
         self.window.clear()
 
-    def failed(self, ticket: int, now: Monotonic, *, usual: float = 0.0) -> float:
-        """Count a failure.
+    def served(self, ticket: int) -> None:
+        """A success; one of a call that set off before the row began does not end it."""
+        if self.row and ticket > self._first:
+            self.row = 0
+
+    def failed(self, ticket: int, now: Monotonic, *, usual: float = 0.0) -> bool:
+        """Count a failure; are there enough in a row, and is it no chance?
 
         Args:
             ticket: of the call.
             now: this instant.
             usual: a share of failures that is known to be usual.
-
-        Returns:
-            If the failures in a row are enough and no chance: their share of the calls in their midst; else 0.
         """
         window, limits = self.window, self._settings
         if not self.row:
@@ -64,13 +70,11 @@ class Evidence:
             self._first = ticket
         elif ticket > self._last:
             self._last = ticket
-        if row < limits.consecutive:
-            return 0.0
         midst = self._last - self._first + 1 - (window.cancelled - self._cancelled)
-        share = row / max(midst, row)
+        if row < limits.consecutive or row < CERTAIN * midst:
+            return False
         calls, failures = window.counts(now)
-        beyond = beyond_chance(row, calls - row, failures - row, enough=limits.min_calls, least=usual)
-        return share if beyond and share >= limits.rate else 0.0
+        return beyond_chance(row, calls - row, failures - row, enough=limits.min_calls, least=usual)
 
     def failing(self, now: Monotonic) -> bool:
         """Is the share of failures in the window too large?"""

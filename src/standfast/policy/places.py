@@ -46,7 +46,7 @@ class Key:
 class Seat:
     """One key at one deployment."""
 
-    __slots__ = ("failed", "hinted", "index", "key", "others", "rest", "row", "served")
+    __slots__ = ("failed", "hinted", "index", "key", "others", "rest", "row", "served", "shy")
 
     def __init__(self, index: int, key: Key) -> None:
         self.index = index
@@ -55,6 +55,7 @@ class Seat:
         self.hinted = Monotonic(0.0)  # the end of a rest that the provider itself named
         self.served = self.failed = 0  # counted where there are several keys
         self.row = 0  # failures in a row that may be the key's
+        self.shy = Monotonic(0.0)  # until then other keys are preferred
         self.others = (0, 0)  # what the other keys had served and failed when it began
 
 
