@@ -10,6 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from standfast.canon.attempt import Outcome
 from standfast.canon.instants import Monotonic
 from standfast.policy.breaker import PROBE_INTERVAL, Breaker, BreakerSettings, State
+from standfast.policy.chance import beyond_chance
 
 START = Monotonic(1_000.0)
 OK, BAD, NONE = Outcome.SUCCESS, Outcome.FAILURE, Outcome.CANCELLED
@@ -116,9 +117,9 @@ class BreakerWalk(RuleBasedStateMachine):
         seen = self.results()
         return len(seen), seen.count("failed")
 
-    def load(self) -> int:
-        """Calls in the window by results, or by admissions if these are more."""
-        return max(len(self.results()), self.admitted())
+    def load(self) -> float:
+        """Calls in the window by results, or by four fifths of the admissions if these are more."""
+        return max(len(self.results()), 0.8 * max(len(self.results()), self.admitted()))
 
     def admitted(self) -> int:
         """Calls admitted in the window and not cancelled. A cancelled one counts against the instant of its end."""
@@ -241,11 +242,11 @@ class BreakerWalk(RuleBasedStateMachine):
             self.learn_soft(given, outcome)
         elif self.state is State.CLOSED:
             self.count(given, outcome)
-            dead = outcome is BAD and self.dead(given)
+            run = self.run(given) if outcome is BAD else 0.0
             calls, failures = self.counts()
             failing = calls >= self.SETTINGS.min_calls and failures >= self.SETTINGS.rate * self.load()
-            if outcome is BAD and (dead or failing):
-                self.open(self.DEAD if dead else self.FAILING)
+            if outcome is BAD and (run or failing):
+                self.open(self.DEAD if run >= 0.9 else self.FAILING)
         elif outcome is OK:
             if self.state is State.OPEN:
                 if given.slow:
@@ -260,7 +261,7 @@ class BreakerWalk(RuleBasedStateMachine):
     def learn_soft(self, given: Given, outcome: Outcome) -> None:
         """The model takes a result of a call beside the verdict."""
         self.count(given, outcome)
-        if outcome is BAD and self.dead(given):
+        if outcome is BAD and self.run(given) >= 0.9:
             self.verdict = self.DEAD
         results = self.results()
         well = results.count("failed") < 0.25 * len(results) and results.count("slow") < 0.25 * len(results)
@@ -282,18 +283,16 @@ class BreakerWalk(RuleBasedStateMachine):
         if outcome is BAD or not given.slow:
             self.history.append((self.now, "failed" if outcome is BAD else "ok"))
 
-    def dead(self, given: Given) -> bool:
-        """Are those in a row enough, hardly any call in their midst under way, and all of it no chance?"""
+    def run(self, given: Given) -> float:
+        """The share of failures in the midst of those in a row; 0 if they are too few, or chance."""
         assert given is self.row[-1]
         rules, run = self.SETTINGS, len(self.row)
         numbers = [each.number for each in self.row]
-        midst = max(numbers) - min(numbers) + 1 - self.row_cancels
+        midst = max(run, max(numbers) - min(numbers) + 1 - self.row_cancels)
         calls, failures = (count - run for count in self.counts())
-        before = failures / calls if calls >= rules.min_calls else 0.0
-        if self.state is not State.CLOSED and self.verdict == self.FAILING:
-            before = max(before, rules.rate)
-        chance = 0.0 if before <= 0.0 else before**run
-        return run >= rules.consecutive and run >= 0.9 * midst and chance <= 1e-6 * (1 + 1e-9)
+        usual = rules.rate if self.state is not State.CLOSED and self.verdict == self.FAILING else 0.0
+        no_chance = beyond_chance(run, midst, calls, failures, enough=rules.min_calls, least=usual)
+        return run / midst if run >= rules.consecutive and run >= rules.rate * midst and no_chance else 0.0
 
     @precondition(lambda self: self.used)
     @rule(data=st.data(), outcome=st.sampled_from(Outcome))

@@ -54,6 +54,7 @@ from standfast.canon.instants import NEVER, Monotonic
 from standfast.policy.breaker_machine import DEAD, FAILING, NEW, SLOW, Machine
 from standfast.policy.breaker_settings import BreakerSettings
 from standfast.policy.breaker_table import TRANSITIONS, Event, State
+from standfast.policy.chance import CERTAIN
 
 __all__ = ["LETTING", "PROBE_INTERVAL", "SHUT", "SLOW", "TRANSITIONS", "Breaker", "BreakerSettings", "Event", "State"]
 
@@ -216,10 +217,9 @@ class Breaker(Machine):
             if not slow:
                 self._window.record(now, ok=True)
         elif outcome is _FAILURE:
-            if evidence.failed(ticket, now):
-                self._open(Event.TRIPPED, DEAD, now, rng)
-            elif evidence.failing(now):
-                self._open(Event.TRIPPED, FAILING, now, rng)
+            run = evidence.failed(ticket, now)
+            if run or evidence.failing(now):
+                self._open(Event.TRIPPED, DEAD if run >= CERTAIN else FAILING, now, rng)
         else:
             self._window.cancelled += 1
 
@@ -236,7 +236,7 @@ class Breaker(Machine):
         evidence = self._evidence
         if outcome is _FAILURE:
             usual = self._settings.rate if self._verdict is FAILING else 0.0
-            if evidence.failed(ticket, now, usual=usual):
+            if evidence.failed(ticket, now, usual=usual) >= CERTAIN:
                 self._verdict = DEAD
         elif outcome is _SUCCESS:
             evidence.served(ticket)
