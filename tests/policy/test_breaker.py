@@ -255,8 +255,22 @@ def test_the_open_time_is_short_again_after_closing() -> None:
     hands.rest()
     hands.call(OK)
     hands.call(OK)
+    hands.now = Monotonic(hands.now + 30.0)
     hands.trip()
     assert hands.rest() <= 5.0 + 1e-6
+
+
+def test_flapping_rests_longer_each_time() -> None:
+    """D3: whoever fails again during the ramp that follows a trial rests twice as long as before."""
+    hands = Hands()
+    rests = []
+    for _ in range(5):
+        hands.trip()
+        rests.append(hands.rest())
+        hands.call(OK)
+        hands.call(OK)
+        hands.now = Monotonic(hands.now + 20.0)
+    assert all(2.5 * 2**n - 1e-6 <= rest <= 5.0 * 2**n + 1e-6 for n, rest in enumerate(rests))
 
 
 def test_a_result_from_before_the_opening_is_dropped() -> None:

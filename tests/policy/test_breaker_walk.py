@@ -10,6 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from standfast.canon.attempt import Outcome
 from standfast.canon.instants import Monotonic
 from standfast.policy.breaker import PROBE_INTERVAL, Breaker, BreakerSettings, State
+from standfast.policy.chance import beyond_chance
 
 START = Monotonic(1_000.0)
 OK, BAD, NONE = Outcome.SUCCESS, Outcome.FAILURE, Outcome.CANCELLED
@@ -84,6 +85,8 @@ class BreakerWalk(RuleBasedStateMachine):
     def open(self, verdict: str) -> None:
         """The model opens; how long is drawn, so only the bounds are known."""
         self.verdict = verdict
+        if self.recovered is not None and self.now - self.recovered >= self.SETTINGS.ramp:
+            self.trips = 0
         full = min(self.SETTINGS.open_cap, self.SETTINGS.open * 2**self.trips)
         self.trips += 1
         self.change(State.OPEN)
@@ -114,9 +117,9 @@ class BreakerWalk(RuleBasedStateMachine):
         seen = self.results()
         return len(seen), seen.count("failed")
 
-    def load(self) -> int:
-        """Calls in the window by results, or by admissions if these are more."""
-        return max(len(self.results()), self.admitted())
+    def load(self) -> float:
+        """Calls in the window by results, or by four fifths of the admissions if these are more."""
+        return max(len(self.results()), 0.8 * max(len(self.results()), self.admitted()))
 
     def admitted(self) -> int:
         """Calls admitted in the window and not cancelled. A cancelled one counts against the instant of its end."""
@@ -161,7 +164,7 @@ class BreakerWalk(RuleBasedStateMachine):
             return True
         share = max(0.1, (self.now - self.recovered) / self.SETTINGS.ramp)
         if share >= 1.0:
-            self.recovered = None
+            self.recovered, self.trips = None, 0
             return True
         self.credit += share
         if self.credit < 1.0:
@@ -252,7 +255,6 @@ class BreakerWalk(RuleBasedStateMachine):
             self.successes += 1
             if self.successes == self.SETTINGS.half_open_successes:
                 self.change(State.CLOSED)
-                self.trips = 0
         elif outcome is BAD and self.state is State.HALF_OPEN:
             self.open(self.DEAD if self.verdict == self.DEAD and not self.successes else self.FAILING)
 
@@ -272,7 +274,7 @@ class BreakerWalk(RuleBasedStateMachine):
             self.cancels.append(self.now)
             self.row_cancels += 1
             return
-        if outcome is OK:
+        if outcome is OK and self.row and given.number > min(each.number for each in self.row):
             self.row.clear()
         elif not self.row:
             self.row_cancels = 0
@@ -282,19 +284,15 @@ class BreakerWalk(RuleBasedStateMachine):
             self.history.append((self.now, "failed" if outcome is BAD else "ok"))
 
     def run(self, given: Given) -> float:
-        """The share of failures in the midst of those in a row; 0 if it may be chance."""
+        """The share of failures in the midst of those in a row; 0 if they are too few, or chance."""
         assert given is self.row[-1]
         rules, run = self.SETTINGS, len(self.row)
         numbers = [each.number for each in self.row]
-        midst = max(max(numbers) - min(numbers) + 1 - self.row_cancels, run)
+        midst = max(run, max(numbers) - min(numbers) + 1 - self.row_cancels)
         calls, failures = (count - run for count in self.counts())
-        before = failures / calls if calls >= rules.min_calls else 0.0
-        if self.state is not State.CLOSED and self.verdict == self.FAILING:
-            before = max(before, rules.rate)
-        chance = 0.0 if before <= 0.0 else before**run
-        if run < rules.consecutive or run / midst < rules.rate or chance > 1e-6 * (1 + 1e-9):
-            return 0.0
-        return run / midst
+        usual = rules.rate if self.state is not State.CLOSED and self.verdict == self.FAILING else 0.0
+        no_chance = beyond_chance(run, midst, calls, failures, enough=rules.min_calls, least=usual)
+        return run / midst if run >= rules.consecutive and run >= rules.rate * midst and no_chance else 0.0
 
     @precondition(lambda self: self.used)
     @rule(data=st.data(), outcome=st.sampled_from(Outcome))

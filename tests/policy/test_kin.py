@@ -179,8 +179,9 @@ def test_a_key_that_fails_where_others_succeed_rests(keys: int, needed: int) -> 
         permit = group.permit()
         bad += permit.key == 1
         group.end(permit, ERROR if permit.key == 1 else None)
-    assert bad == needed
-    assert group.told("cooldown") == [("available", "resting")]
+        group.now = Monotonic(group.now + 0.5)
+    assert needed <= bad <= needed + 6  # and one for each rest that has passed since
+    assert group.told("cooldown")[0] == ("available", "resting")
     assert group.changes[0].name == "p key 2"
     assert group.fleet.breaker_state(group.deployments[0], group.now) is State.CLOSED
 
@@ -211,9 +212,10 @@ def test_a_key_that_is_bad_at_two_deployments_rests_everywhere() -> None:
     """B7: it is the account; the third deployment is not asked with it."""
     group = Group(["a", "b", "c"], 4)
     for which in (0, 1):
-        for _ in range(20):
+        for _ in range(60):
             permit = group.permit(which)
             group.end(permit, ERROR if permit.key == 2 else None)
+            group.now = Monotonic(group.now + 1.0)
     assert {group.permit(2).key for _ in range(20)} == {0, 1, 3}
 
 
@@ -222,6 +224,7 @@ def test_where_all_keys_fail_now_and_then_none_is_blamed() -> None:
     group = Group(["a"], 5, consecutive=1000, rate=1.0)
     for _ in range(3000):
         group.end(group.permit(), ERROR if group.rng.random() < 0.4 else None)
+        group.now = Monotonic(group.now + 0.1)
     assert len(group.told("cooldown")) <= 5
 
 
@@ -235,6 +238,17 @@ def test_a_dead_deployment_is_no_keys_fault() -> None:
         group.now = Monotonic(group.now + 400)
         group.end(group.permit(0), ERROR)
     assert group.told("cooldown") == []
+
+
+def test_a_key_that_fails_at_once_does_not_draw_all_to_itself() -> None:
+    """B7: it is always the least busy; after a failure the others come first for a while, then it is tried."""
+    group = Group(["a"], 3)
+    permits = [group.permit() for _ in range(6)]
+    bad = permits[0]
+    group.end(bad, ERROR)
+    assert bad.key not in {group.permit().key for _ in range(30)}
+    group.now = Monotonic(group.now + 1.0)
+    assert group.permit().key == bad.key
 
 
 @pytest.mark.parametrize("kind", [FailureKind.CONNECT_FAILED, FailureKind.REJECTED_REPLY])

@@ -13,9 +13,9 @@ House rules of this file:
 Theory. Two ways to open, because one is blind where the other sees: with little traffic a rate has no meaning, so N
 failures in a row open it (Envoy, Finagle: 5); with much traffic a share of the calls in a sliding window opens it once
 there are enough of them (resilience4j), a share that failed or a share that was slow. All are judged when something bad
-comes; a success never opens anything. The open time doubles with every failed trial, with equal jitter so that many
-gateways do not return at one instant. (Nygard, "Release It!", 2007.) What counts as a run and as a share stands in
-`policy.evidence`.
+comes; a success never opens anything. The open time doubles with every failed trial and with every opening during the
+ramp after a trial, which is what flapping looks like; with equal jitter so that many gateways do not return at one
+instant. (Nygard, "Release It!", 2007.) What counts as a run and as a share stands in `policy.evidence`.
 
 Verdicts differ in how much is lost by them when there is no elsewhere. So asking *softly*, which is for those who have
 no elsewhere, is answered by the verdict:
@@ -54,6 +54,7 @@ from standfast.canon.instants import NEVER, Monotonic
 from standfast.policy.breaker_machine import DEAD, FAILING, NEW, SLOW, Machine
 from standfast.policy.breaker_settings import BreakerSettings
 from standfast.policy.breaker_table import TRANSITIONS, Event, State
+from standfast.policy.chance import CERTAIN
 
 __all__ = ["LETTING", "PROBE_INTERVAL", "SHUT", "SLOW", "TRANSITIONS", "Breaker", "BreakerSettings", "Event", "State"]
 
@@ -62,9 +63,6 @@ PROBE_INTERVAL = 1.0
 
 _CLOSED, _OPEN, _HALF_OPEN = State.CLOSED, State.OPEN, State.HALF_OPEN  # a look-up in an enum costs as much as a call
 _SUCCESS, _FAILURE = Outcome.SUCCESS, Outcome.FAILURE
-_CERTAIN = 0.9
-"""A run is a death if so many of the calls in its midst have failed."""
-
 SHUT = frozenset((State.OPEN, State.FORCED_OPEN))
 """States in which a call is an exception."""
 
@@ -140,6 +138,7 @@ class Breaker(Machine):
             return self._ramp.passes(now)
         self._free = True
         if self._ramp.end():
+            self._trips = 0
             self._tell("ramp", "ramping", "full", "its time is over")
         return True
 
@@ -214,13 +213,13 @@ class Breaker(Machine):
     def _settle_closed(self, ticket: int, outcome: Outcome, now: Monotonic, rng: random.Random, *, slow: bool) -> None:
         evidence = self._evidence
         if outcome is _SUCCESS:
-            evidence.row = 0
+            evidence.served(ticket)
             if not slow:
                 self._window.record(now, ok=True)
         elif outcome is _FAILURE:
             run = evidence.failed(ticket, now)
             if run or evidence.failing(now):
-                self._open(Event.TRIPPED, DEAD if run >= _CERTAIN else FAILING, now, rng)
+                self._open(Event.TRIPPED, DEAD if run >= CERTAIN else FAILING, now, rng)
         else:
             self._window.cancelled += 1
 
@@ -237,10 +236,10 @@ class Breaker(Machine):
         evidence = self._evidence
         if outcome is _FAILURE:
             usual = self._settings.rate if self._verdict is FAILING else 0.0
-            if evidence.failed(ticket, now, usual=usual) >= _CERTAIN:
+            if evidence.failed(ticket, now, usual=usual) >= CERTAIN:
                 self._verdict = DEAD
         elif outcome is _SUCCESS:
-            evidence.row = 0
+            evidence.served(ticket)
             if not slow:
                 self._window.record(now, ok=True)
             if self._state is _OPEN and evidence.well(now):
@@ -252,12 +251,15 @@ class Breaker(Machine):
         self._successes += 1
         if self._successes >= self._settings.half_open_successes:
             self._move(Event.RECOVERED)
-            self._trips = 0
             if self._ramp.begin(now):
                 self._free = False
                 self._tell("ramp", "full", "ramping", "it has recovered", self._ramp.seconds)
+            else:
+                self._trips = 0
 
     def _open(self, event: Event, verdict: str, now: Monotonic, rng: random.Random) -> None:
+        if event is Event.TRIPPED and self._ramp.share(now) >= 1.0:
+            self._trips = 0  # it has been well for as long as a ramp takes
         self._move(event)
         self._verdict = verdict
         limits = self._settings

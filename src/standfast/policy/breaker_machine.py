@@ -77,7 +77,7 @@ class Machine:
         self._evidence = Evidence(settings)
         self._window = self._evidence.window
         self._ramp = Ramp(settings.ramp)
-        self._trips = 0  # openings since it was last closed
+        self._trips = 0  # openings since it was last well
         self._out = 0  # permits of this generation that are not settled
         self._successes = 0
         self._until = Monotonic(0.0)

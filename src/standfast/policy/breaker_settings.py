@@ -30,7 +30,8 @@ class BreakerSettings(Settings):
             times the deployment's own 95th percentile for prompts of that size (3 s is where `degraded_ms` stands).
         min_calls: calls in the window before `rate` and `slow_rate` count.
         window: the sliding window: a length in seconds, or `{calls: 100}` for the last hundred calls.
-        open: first open time, seconds; doubles each time the half-open trial fails, with equal jitter.
+        open: first open time, seconds; doubles each time the half-open trial fails or the ramp after it ends in
+            failures, with equal jitter.
         open_cap: the longest open time, seconds.
         half_open_permits: calls let through at the same time while half-open.
         half_open_successes: successes in a row that close it again.

@@ -41,6 +41,9 @@ from standfast.policy.waiting import Waiting
 HERD_JITTER = 0.25
 """Requests that wait for the same instant wake spread over this many seconds."""
 
+SPREAD = 10.0
+"""Seconds over which the repetitions of those are spread whom breakers keep away, at least."""
+
 SHED_WAIT = 1.0
 """Seconds after which a request that found no room may come again, at least; the least that Retry-After can say."""
 
@@ -144,7 +147,8 @@ class Course:
     def verdict(self, now: Monotonic, *, shed: bool = False) -> tuple[Failure | None, float | None]:
         """Why the request is refused, and after how many seconds a repetition has a chance.
 
-        Whoever is shed is told to stay away for a second at least, and not all the same time.
+        Those who are refused because of breakers are not all told the same time: they would all come at that instant,
+        and bring down what has just recovered. Whoever is shed is told to stay away for a second at least, likewise.
         """
         if self.mending is not None:
             failure: Failure | None = self.mending.failure
@@ -152,11 +156,14 @@ class Course:
             failure = self._hopeless or (self._last[1] if self._last is not None else self._unsendable)
         if failure is not None and failure.meaning.blame is Blame.NOBODY:
             return failure, None
-        wait = self.effort.wishes.available_at(now) - now
+        at, broken = self.effort.wishes.soonest(now)
+        wait = at - now
         if shed:
             before = self.effort.fleet.line.shedding.retry_after(self.effort.ask, now)
             wait = max(wait if wait < NEVER else 0.0, before, SHED_WAIT)
             wait += self.effort.rng.uniform(0.0, wait)
+        elif broken and wait < NEVER:
+            wait += self.effort.rng.uniform(0.0, max(wait, SPREAD))
         return failure, wait if wait < NEVER else None
 
     def _try_again(self, now: Monotonic) -> Run | None:
@@ -255,8 +262,11 @@ class Course:
         effort = self.effort
         if not effort.attempts:
             return effort.admit(target, now, soft=soft)
-        tried = () if again else effort.wishes.tried_keys(target)
-        return effort.admit(target, now, charged=self._charged(target, now, again=again), tried=tried, soft=soft)
+        charged, tried = self._charged(target, now, again=again), effort.wishes.tried_keys(target)
+        run = effort.admit(target, now, charged=charged, tried=tried, soft=soft)
+        if run is None and again and tried and not effort.broke:  # every key has been used: any of them once more
+            run = effort.admit(target, now, charged=charged, soft=soft)
+        return run
 
     def _charged(self, target: Target, now: Monotonic, *, again: bool) -> bool:
         if self._last is not None and not self._last[1].sent:

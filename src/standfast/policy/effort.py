@@ -25,6 +25,9 @@ from standfast.policy.route import Route, Target
 from standfast.policy.steps import Purpose, Send
 from standfast.policy.timeouts import Deadlines, first_token_limit
 
+RAMPING = "ramping"
+"""Each request asks a ramp once: what the fleet then says holds for its life, or two questions would be two chances."""
+
 REPETITIONS = (Purpose.REPLAY, Purpose.RESUME)
 
 
@@ -104,6 +107,9 @@ class Effort:
         soft: bool = False,
     ) -> Run | None:
         """An attempt at this target with a key that is not in `tried`, or None: not now."""
+        denied = self.wishes.denied.get(target)
+        if denied is not None and denied.why == RAMPING and not soft:
+            return None
         if charged and not self.budget.take():
             self.broke = True
             return None

@@ -3,18 +3,23 @@
 Failures are often quicker than answers: where one call in twenty is refused at once and the others are answered after a
 second, the first second of a burst has nothing but failures. Therefore
 
-* a share of the window is one of the calls *admitted* in it, if these are more than the results;
-* failures in a row are seen in the order of admission: of the calls admitted between the first and the last of them
-  such a share must have failed; the others have outlived them;
-* a run of failures must be longer than chance makes it (`policy.chance`).
+* a share of the window is one of the calls *admitted* in it, if these are more than the results by far: a fifth of
+  them may be under way, as always some are;
+* failures in a row are seen in the order of admission: of the calls admitted from the first to the last of them such a
+  share must have failed; the others have outlived them;
+* it must be more than chance makes it (`policy.chance`).
 
-Whoever was well and dies is left after N failures all the same: then nothing else comes back.
+Whoever was well and dies is left after N failures all the same: then nothing else comes back, but for answers to calls
+that set off before the first of them, and these do not end the row.
 """
 
 from standfast.canon.instants import Monotonic
 from standfast.policy.breaker_settings import BreakerSettings, CallWindow
 from standfast.policy.chance import beyond_chance
 from standfast.policy.window import CountWindow, TimeWindow
+
+BACK = 0.8
+"""So many of the calls admitted in a window have come back when nothing is unusual."""
 
 
 class Evidence:
@@ -43,6 +48,11 @@ class Evidence:
         self.row = 0
         self.window.clear()
 
+    def served(self, ticket: int) -> None:
+        """A success; one of a call that set off before the row began does not end it."""
+        if self.row and ticket > self._first:
+            self.row = 0
+
     def failed(self, ticket: int, now: Monotonic, *, usual: float = 0.0) -> float:
         """Count a failure.
 
@@ -66,23 +76,29 @@ class Evidence:
             self._last = ticket
         if row < limits.consecutive:
             return 0.0
-        midst = self._last - self._first + 1 - (window.cancelled - self._cancelled)
-        share = row / max(midst, row)
+        midst = max(row, self._last - self._first + 1 - (window.cancelled - self._cancelled))
+        if row < limits.rate * midst:
+            return 0.0
         calls, failures = window.counts(now)
-        beyond = beyond_chance(row, calls - row, failures - row, enough=limits.min_calls, least=usual)
-        return share if beyond and share >= limits.rate else 0.0
+        beyond = beyond_chance(row, midst, calls - row, failures - row, enough=limits.min_calls, least=usual)
+        return row / midst if beyond else 0.0
 
     def failing(self, now: Monotonic) -> bool:
         """Is the share of failures in the window too large?"""
         calls, failures = self.window.counts(now)
-        return calls >= self._settings.min_calls and failures >= self._settings.rate * self.window.load(now)
+        return calls >= self._settings.min_calls and failures >= self._settings.rate * self._of(calls, now)
 
     def slow(self, now: Monotonic) -> bool:
         """Is the share of slow calls in the window too large?"""
         limit = self._settings.slow_rate
-        if limit is None or self.window.counts(now)[0] < self._settings.min_calls:
+        calls, _ = self.window.counts(now)
+        if limit is None or calls < self._settings.min_calls:
             return False
-        return self.window.slow(now) >= limit * self.window.load(now)
+        return self.window.slow(now) >= limit * self._of(calls, now)
+
+    def _of(self, calls: int, now: Monotonic) -> float:
+        """The number of calls of which a share is one."""
+        return max(calls, BACK * self.window.load(now))
 
     def well(self, now: Monotonic) -> bool:
         """Are there enough calls, and less than half as many bad ones as would be too many?"""

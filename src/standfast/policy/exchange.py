@@ -22,7 +22,7 @@ from standfast.canon.failure import Failure, FailureKind
 from standfast.canon.instants import NEVER, Monotonic
 from standfast.canon.rates import Rate
 from standfast.canon.usage import Usage
-from standfast.policy.effort import Run, send
+from standfast.policy.effort import RAMPING, Run, send
 from standfast.policy.fleet import Denied, Permit
 from standfast.policy.hedge import hedge, hedge_at
 from standfast.policy.route import Target
@@ -56,6 +56,8 @@ class Exchange(Running):
                     self._hear()
                 if not isinstance(permit, Denied):
                     return self._set_off(Run(target, permit, now), now)
+                if permit.why == RAMPING:
+                    self._consult().effort.wishes.denied[target] = permit
         return self._advance(now)
 
     def unsendable(self, permit: Permit, failure: Failure, now: Monotonic) -> list[Step]:

@@ -242,12 +242,16 @@ class Fleet:
         slow = place.usual.outrun(seconds, prompt_tokens, now, stream=stream)
         return lagged(permit, now, rng) if slow else ()
 
-    def available_at(self, deployment: Deployment, now: Monotonic) -> Monotonic:
-        """When this deployment may next be asked; `now` if it may be now, NEVER if no key can serve it."""
+    def available_at(self, deployment: Deployment, now: Monotonic, *, patience: float = NEVER) -> Monotonic:
+        """When this deployment may next be asked; `now` if it may be now, NEVER if no key can serve it.
+
+        After `patience` seconds a breaker that is open by itself counts as worth asking: it is probed meanwhile.
+        """
         place = self._places[deployment]
         at = max(now, place.rest.until)
         if place.breaker.barred(now):
-            at = max(at, place.breaker.retry_at(now))
+            retry_at = place.breaker.retry_at(now)
+            at = max(at, Monotonic(min(retry_at, now + patience)) if retry_at < NEVER else NEVER)
         keys = min((max(seat.rest.until, seat.key.rest.until) for seat in place.seats), default=NEVER)
         return Monotonic(max(at, keys))
 

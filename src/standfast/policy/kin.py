@@ -35,6 +35,10 @@ LEAST = 2
 KEY_RUN = 3
 """The least number of failures in a row that makes a key suspect."""
 
+SHY, SHY_CAP = 1.0, 60.0
+"""After each failure other keys are preferred, for so many seconds times the failures in a row: a key that fails at
+once is always the least busy one, and would draw all requests to itself."""
+
 KEY_CHANCE = 1e-3
 """How probable the run may be by chance; a mistake costs a key a second's rest."""
 
@@ -114,6 +118,7 @@ def key_failed(permit: "Permit", failure: Failure, now: Monotonic, rng: random.R
         seat.others = (served, failed)
     seat.row += 1
     seat.failed += 1
+    seat.shy = Monotonic(now + min(seat.row * SHY, SHY_CAP))
     served, failed = served - seat.others[0], failed - seat.others[1]
     if seat.row < KEY_RUN or ((failed + 1) / (served + failed + 1)) ** seat.row > KEY_CHANCE:
         return ()
@@ -132,4 +137,5 @@ def key_served(seat: "Seat", deployment: Deployment) -> None:
     seat.served += 1
     if seat.row:
         seat.row = 0
+        seat.shy = Monotonic(0.0)
         seat.key.bad_at.discard(deployment)

@@ -48,7 +48,20 @@ class Key:
 class Seat:
     """One key at one deployment."""
 
-    __slots__ = ("failed", "hinted", "index", "key", "metered", "others", "quota", "rest", "row", "served", "unread")
+    __slots__ = (
+        "failed",
+        "hinted",
+        "index",
+        "key",
+        "metered",
+        "others",
+        "quota",
+        "rest",
+        "row",
+        "served",
+        "shy",
+        "unread",
+    )
 
     def __init__(self, index: int, key: Key) -> None:
         self.quota: Quota | None = None  # what answers tell of its limits; None while none has told any
@@ -60,6 +73,7 @@ class Seat:
         self.hinted = Monotonic(0.0)  # the end of a rest that the provider itself named
         self.served = self.failed = 0  # counted where there are several keys
         self.row = 0  # failures in a row that may be the key's
+        self.shy = Monotonic(0.0)  # until then other keys are preferred
         self.others = (0, 0)  # what the other keys had served and failed when it began
 
     def wait(self, tokens: int, prompt: int, now: Monotonic) -> float:

@@ -17,6 +17,9 @@ BUSY = frozenset({"keys", "full", "behind"})
 SOFT = frozenset({"failing", "ramping", "slow", "spared", "unhealthy"})
 """Why a deployment should be spared as long as there is another one."""
 
+PATIENCE = 10.0
+"""Seconds after which a refused request may come again, at most, if it is breakers that are open: they are probed once
+a second as long as somebody asks, and whoever is told to stay away for minutes learns of the recovery last."""
 
 FRESH_CHOICES = 3
 """How often a strategy is asked for another first choice among many targets before its whole order is needed."""
@@ -157,11 +160,19 @@ class Preference:
         ]
 
     def available_at(self, now: Monotonic) -> Monotonic:
-        """When the first of all eligible targets may be asked again."""
-        return min((self._available_at(target, now) for target in self.eligible()), default=NEVER)
+        """When it is worth asking the first of all eligible targets again."""
+        return self.soonest(now)[0]
+
+    def soonest(self, now: Monotonic) -> tuple[Monotonic, bool]:
+        """The same, and whether it is the end of a breaker's open time or of its trial that is waited for."""
+        found = [(self._available_at(target, now), target) for target in self.eligible()]
+        if not found:
+            return NEVER, False
+        at, target = min(found, key=lambda pair: pair[0])
+        return at, self._fleet.place(target.deployment).breaker.barred(now)
 
     def _available_at(self, target: Target, now: Monotonic) -> Monotonic:
-        at = self._fleet.available_at(target.deployment, now)
+        at = self._fleet.available_at(target.deployment, now, patience=PATIENCE)
         denied = self.denied.get(target)
         if denied is not None and denied.why in BUSY and at < denied.until < NEVER:
             return denied.until

@@ -50,7 +50,7 @@ def _take_seat(place: Place, tokens: int, prompt: int, now: Monotonic, tried: Co
     if not untried:
         return Denied("tried", NEVER)
     if len(best) > 1:
-        best.sort(key=_eagerness)
+        best.sort(key=lambda seat: _eagerness(seat, now))
     for seat in best:
         wait = seat.wait(tokens, prompt, now) if seat.metered else 0.0
         if wait <= 0.0:
@@ -74,9 +74,9 @@ def learn(permit: Permit, rates: Collection[Rate], now: Monotonic) -> None:
     seat.unread = seat.quota.unread
 
 
-def _eagerness(seat: Seat) -> tuple[bool, int]:
-    """Least first: keys whose limits are nearly spent come last, then those that are busy."""
-    return seat.quota is not None and seat.quota.nearly_spent, seat.key.in_flight
+def _eagerness(seat: Seat, now: Monotonic) -> tuple[bool, bool, int]:
+    """Least first: keys that failed of late come last, then those whose limits are nearly spent or that are busy."""
+    return seat.shy > now, seat.quota is not None and seat.quota.nearly_spent, seat.key.in_flight
 
 
 def withdraw(place: Place, seat: Seat, tokens: int, now: Monotonic) -> None:
