@@ -13,7 +13,7 @@ DOWN = Failure(FailureKind.CONNECT_FAILED, sent=False)
 HURT = Failure(FailureKind.SERVER_ERROR, status=503)
 SPLIT = (20.0, 80.0)
 """Seconds between which a gateway cannot see what the other one sees."""
-END = 200.0
+END = 240.0
 
 
 def gateway(blind_to: str, failure: Failure) -> Hands:
