@@ -36,3 +36,11 @@ def test_chance_is_told_and_does_not_excuse() -> None:
     assert "differs as chance may" in str(availability)
     assert (attempts.met, attempts.by_chance) == (False, False)
     assert "DIFFERS" in str(attempts)
+
+
+def test_what_a_rehearsal_did_too_is_chance() -> None:
+    """Outcomes may come in clusters: what lies between the least and the most of the rehearsals is told as chance's."""
+    others = [report(99.0, 500.0, 1.0)] * 20 + [report(90.0, 500.0, 1.0)]
+    inside, outside = (agreement(report(at, 500.0, 1.0), others)[0] for at in (90.5, 89.0))
+    assert (inside.met, inside.by_chance) == (False, True)
+    assert (outside.met, outside.by_chance) == (False, False)

@@ -177,6 +177,7 @@ class LivePerformance(Call):
             yield Step(0.0, chunk(event), tokens=1)
         if end == math.inf:
             yield Step(0.0, b"", Act.HANG)
+            return
         yield from self._until(end)
         yield from self._last(said, failure)
 
