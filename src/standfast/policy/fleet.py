@@ -25,7 +25,7 @@ from standfast.canon.instants import NEVER, Monotonic
 from standfast.canon.rates import Rate
 from standfast.canon.record import Change
 from standfast.policy.adaptive import AdaptiveSettings
-from standfast.policy.blame import meant, rest_after, states_moved
+from standfast.policy.blame import judged, states_moved
 from standfast.policy.breaker import BreakerSettings, State
 from standfast.policy.health import Health
 from standfast.policy.health_check import HealthSettings
@@ -182,8 +182,7 @@ class Fleet:
                 place.health.served += 1
         changes: tuple[Change, ...] = ()
         if failure is not None:
-            changes = rest_after(permit, failure, now, rng)
-            outcome = meant(permit, failure, outcome, now)
+            changes, outcome = judged(permit, failure, outcome, now, rng)
         moved = place.breaker.settle(permit.generation, outcome, now, rng)
         if moved is not None or place.adaptive.moved:
             changes += states_moved(place, moved, outcome, failure, now)
