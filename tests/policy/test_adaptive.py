@@ -112,6 +112,44 @@ def test_overload_again_without_any_success_between_is_ill_health() -> None:
     assert adaptive.overloaded(8, later(5.0))
 
 
+def test_a_hint_counts_at_once_and_until_its_end() -> None:
+    """Retry-After with an overload under load: the limit stays where it was cut to until then, and then comes back."""
+    adaptive = Adaptive()
+    assert adaptive.overloaded(31, START, 20.0)
+    assert adaptive.limit(later(20.0)) == 27
+    assert adaptive.overloaded(29, later(1.0), 30.0)
+    assert [adaptive.limit(later(at)) for at in (1.0, 31.0, 41.0)] == [27, 27, 30]
+    assert adaptive.overloaded(31, later(41.0), 1e9)
+    assert adaptive.limit(later(101.0)) == 27
+    assert adaptive.limit(later(200.0)) == INFINITE
+
+
+def test_a_hint_under_load_is_no_rest() -> None:
+    """Twenty places in work: the one too many is told to wait 20 s, and the twenty are used on all the same."""
+    scene = Scene(("a/m",))
+    deployment = scene.targets[0].deployment
+    permits = [permit for permit in admitted(scene, 21) if isinstance(permit, Permit)]
+    hint = Failure(FailureKind.OVERLOADED, status=503, retry_after=20.0)
+    changes = scene.fleet.settle(permits.pop(), Outcome.FAILURE, START, scene.rng, failure=hint)
+    assert [change.subject for change in changes] == ["limit"]
+    for permit in permits:
+        scene.fleet.settle(permit, Outcome.SUCCESS, later(1.0), scene.rng)
+    assert scene.fleet.available_at(deployment, later(1.0)) == later(1.0)
+    assert [type(each) for each in admitted(scene, 20, later(1.0))] == [Permit] * 18 + [Denied] * 2
+
+
+def test_a_hint_without_load_is_a_rest() -> None:
+    """B10: nothing else was under way there: nobody is sent before the hint's end."""
+    scene = Scene(("a/m",))
+    hint = Failure(FailureKind.OVERLOADED, status=503, retry_after=20.0)
+    (permit,) = admitted(scene, 1)
+    assert isinstance(permit, Permit)
+    scene.fleet.settle(permit, Outcome.FAILURE, START, scene.rng, failure=hint)
+    (denied,) = admitted(scene, 1, later(19.0))
+    assert isinstance(denied, Denied)
+    assert (denied.why, denied.until) == ("resting", later(20.0))
+
+
 def test_switched_off_it_limits_nobody_and_still_tells_health_from_load() -> None:
     """`enabled: false` leaves the judgement of overload answers as it is."""
     adaptive = Adaptive(AdaptiveSettings(enabled=False))
@@ -205,12 +243,12 @@ WORD = st.tuples(st.sampled_from(["overloaded", "spoke", "succeeded", "look"]), 
 @given(st.lists(WORD, max_size=200), st.integers(1, 10))
 @settings(deadline=None)
 def test_the_limit_stays_within_bounds_and_comes_back(words: list[tuple[str, int, float]], least: int) -> None:
-    """Never below `least`, so nobody starves; never more than the loads seen allow; forgotten after two minutes."""
+    """Never below `least`, so nobody starves; never more than the loads seen allow; forgotten in the end."""
     adaptive, now = Adaptive(AdaptiveSettings(least=least)), START
     for what, load, number in words:
         now = Monotonic(now + number / 10)
         if what == "overloaded":
-            adaptive.overloaded(load, now)
+            adaptive.overloaded(load, now, number if load % 3 == 0 else None)
         elif what == "spoke":
             adaptive.spoke(number, 100, load, now)
         elif what == "succeeded":
@@ -218,7 +256,7 @@ def test_the_limit_stays_within_bounds_and_comes_back(words: list[tuple[str, int
         ceiling, limit = adaptive.ceiling, adaptive.limit(now)
         assert least <= ceiling <= limit
         assert limit == INFINITE or limit == int(limit) <= FORGOTTEN * 200
-    assert adaptive.limit(Monotonic(now + 120.0)) == INFINITE
+    assert adaptive.limit(Monotonic(now + 180.0)) == INFINITE
 
 
 # in the fleet

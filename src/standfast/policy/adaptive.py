@@ -8,7 +8,8 @@ House rules of this file:
 * Two things speak for a limit, and both say at which load (attempts under way when one more was sent):
 
       overload    503, 529, "overloaded": so many at the same time were too many. One alone may be chance, so without
-                  a limit the second one within `TWICE_WITHIN` seconds begins one; with a limit each one cuts it.
+                  a limit the second one within `TWICE_WITHIN` seconds begins one; with a limit each one cuts it. One
+                  with a Retry-After counts at once, and the limit does not grow before that time.
       slowness    a standing queue at the upstream: of the last `ROW` first tokens even the *fastest* was slower than
                   `tolerance` x what is usual for its size of prompt. The minimum is looked at, as CoDel does (Nichols
                   and Jacobson, 2012; RFC 8289), because a queue delays everybody, and bad luck only some.
@@ -43,6 +44,9 @@ ROW = 10
 
 TWICE_WITHIN = 2.0
 """Seconds within which a second overload answer shows that the first one was no accident."""
+
+LONGEST_HINT = 60.0
+"""The longest Retry-After that is heeded where others are served, seconds; as in the retry policy."""
 
 STEEPEST = 0.5
 """Slowness cuts to no less than this share of the load at once (Gradient2, TCP Reno)."""
@@ -143,22 +147,28 @@ class Adaptive:
         self.ceiling = math.floor(limit) if limit < FORGOTTEN * max(peak, self._well) else INFINITE
         return self.ceiling
 
-    def overloaded(self, load: int, now: Monotonic) -> bool:
-        """An attempt that was the `load`-th under way was refused. Is it about load, and not about health?"""
+    def overloaded(self, load: int, now: Monotonic, hint: float | None = None) -> bool:
+        """An attempt that was the `load`-th under way was refused. Is it about load, and not about health?
+
+        Until the end of its `hint` (Retry-After, seconds) the limit does not grow.
+        """
         settings, limit = self.settings, self.limit(now)
         if load <= settings.least:
             return False
-        if load > limit:
-            return True
         alive = self._alive
+        since = now if hint is None else Monotonic(now + min(hint, LONGEST_HINT))
+        if load > limit:
+            if since > self._at and hint is not None:
+                self._at, self.ceiling = since, math.floor(self._low)
+            return True
         if not settings.enabled:
             self._alive, self.moved = False, True
-        elif limit == INFINITE and now - self._warned > TWICE_WITHIN:
+        elif limit == INFINITE and hint is None and now - self._warned > TWICE_WITHIN:
             self._warned = now
             return True
         else:
             peak = max(float(settings.least), load - 1.0)
-            self._cut(max(float(settings.least), peak * settings.backoff), peak, "overloaded", now)
+            self._cut(max(float(settings.least), peak * settings.backoff), peak, "overloaded", since)
         return alive
 
     def spoke(self, seconds: float, prompt: int, load: int, now: Monotonic) -> None:

@@ -54,20 +54,25 @@ def rest_after(permit: Permit, failure: Failure, now: Monotonic, rng: random.Ran
     return (Change(subject, name, "available", "resting", failure.kind.value, seconds),)
 
 
-def meant(permit: Permit, failure: Failure, outcome: Outcome, now: Monotonic, rested: tuple[Change, ...]) -> Outcome:
-    """What a failure means for breaker and health of the deployment, after `rest_after`.
+def judged(
+    permit: Permit, failure: Failure, outcome: Outcome, now: Monotonic, rng: random.Random
+) -> tuple[tuple[Change, ...], Outcome]:
+    """Whom a failure gives a rest, and what it means for breaker and health of the deployment.
 
-    An overloaded deployment is well while it serves others: that moves its limit, and says nothing about its health.
+    An overloaded deployment is well while it serves others: that moves its limit of attempts under way (which does not
+    grow before the end of the hint), makes no rest and says nothing about its health.
     """
     place, meaning = permit.place, failure.meaning
-    if failure.kind is FailureKind.OVERLOADED and place.adaptive.overloaded(permit.load, now):
-        return Outcome.CANCELLED
-    if not meaning.trips_breaker or (rested and meaning.cooldown is CooldownSource.NONE):
+    overloaded = failure.kind is FailureKind.OVERLOADED
+    if overloaded and place.adaptive.overloaded(permit.load, now, failure.retry_after):
+        return (), Outcome.CANCELLED
+    changes = rest_after(permit, failure, now, rng)
+    if not meaning.trips_breaker or (changes and meaning.cooldown is CooldownSource.NONE):
         # A rate limit or a bad key shows that the deployment lives, but is no success either: it says nothing.
-        return Outcome.CANCELLED
+        return changes, Outcome.CANCELLED
     if place.health is not None and outcome is Outcome.FAILURE:
         place.health.failed += 1
-    return outcome
+    return changes, outcome
 
 
 def states_moved(

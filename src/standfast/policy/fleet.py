@@ -25,7 +25,7 @@ from standfast.canon.instants import NEVER, Monotonic
 from standfast.canon.rates import Rate
 from standfast.canon.record import Change
 from standfast.policy.adaptive import AdaptiveSettings
-from standfast.policy.blame import breaker_moved, lagged, meant, rest_after, served, states_moved
+from standfast.policy.blame import breaker_moved, judged, lagged, served, states_moved
 from standfast.policy.breaker import LETTING, SHUT, BreakerSettings, State
 from standfast.policy.health import Health
 from standfast.policy.health_check import HealthSettings
@@ -198,8 +198,7 @@ class Fleet:
             served(place, seat, now)
         changes: tuple[Change, ...] = ()
         if failure is not None:
-            changes = rest_after(permit, failure, now, rng)
-            outcome = meant(permit, failure, outcome, now, changes)
+            changes, outcome = judged(permit, failure, outcome, now, rng)
         moved = place.breaker.settle(permit.ticket, outcome, now, rng, slow=permit.slow)
         if moved is not None or place.adaptive.moved:
             changes += states_moved(place, moved, outcome, failure, now)

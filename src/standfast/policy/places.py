@@ -129,7 +129,7 @@ class Place:
         self.pace: Pace | None = None  # None while no strategy compares by it
         self.in_flight = 0
         self.seats = seats
-        self.choosy = len(seats) > 1 or any(seat.key.slots is not None for seat in seats)
+        self.choosy = len(seats) > 1 or any(seat.metered for seat in seats)  # or it has limits of its own
         self.next_seat = 0
 
 

@@ -34,6 +34,10 @@ def take_seat(place: Place, tokens: int, prompt: int, now: Monotonic, tried: Col
 
 def _take_seat(place: Place, tokens: int, prompt: int, now: Monotonic, tried: Collection[int]) -> Seat | Denied:
     seats = place.seats
+    first = seats[0]
+    if len(seats) == 1 and not tried and first.rest.until <= now and first.key.rest.until <= now:
+        wait = first.wait(tokens, prompt, now) if first.metered else 0.0
+        return Denied("keys", Monotonic(now + wait)) if wait > 0.0 else first
     soonest = NEVER
     untried = False
     best: list[Seat] = []
