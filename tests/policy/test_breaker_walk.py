@@ -167,7 +167,7 @@ class BreakerWalk(RuleBasedStateMachine):
             self.recovered, self.trips = None, 0
             return True
         self.credit += share
-        if self.credit < 1.0:
+        if self.credit < 1.0 - 1e-9:
             return False
         self.credit -= 1.0
         return True

@@ -65,6 +65,7 @@ class Course:
     """
 
     __slots__ = (
+        "_due",
         "_hopeless",
         "_last",
         "_patient",
@@ -87,6 +88,7 @@ class Course:
         self._hopeless: Failure | None = None
         self._unsendable: Failure | None = None
         self._retry: tuple[Target, ...] = ()
+        self._due: tuple[Target, ...] = ()  # those for which the last wait was
         self._patient = True
         self._sleeps = 0
         self._waited = 0.0
@@ -168,8 +170,8 @@ class Course:
 
     def _try_again(self, now: Monotonic) -> Run | None:
         """After a wait: those for which it was."""
-        targets, self._retry = self._retry, ()
-        for target in targets:
+        self._due, self._retry = self._retry, ()
+        for target in self._due:
             run = self._send(target, now, again=True)
             if run is not None:
                 return run
@@ -194,9 +196,9 @@ class Course:
 
     def _nevertheless(self, now: Monotonic) -> Run | None:
         denied = self.effort.wishes.denied
-        for target in self._others():
+        for target in (*self._due, *self._others()):
             if target in denied and denied[target].why in SOFT:
-                run = self._send(target, now, soft=True)
+                run = self._send(target, now, again=target in self._due, soft=True)
                 if run is not None:
                     return run
         return None

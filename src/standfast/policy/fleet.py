@@ -69,7 +69,8 @@ class Fleet:
         old_keys = previous._keys if previous else {}  # noqa: SLF001 - of the same class
         old_places = previous._places if previous else {}  # noqa: SLF001 - of the same class
         self.news: list[Change] = previous.news if previous else []
-        self._families: dict[str, Family] = {}
+        known = previous._families if previous else {}  # noqa: SLF001 - of the same class
+        self._families: dict[str, Family] = {name: Family(name, down=each.down) for name, each in known.items()}
         self._keys: dict[tuple[str, str], Key] = {}
         self._by_provider: dict[str, list[Key]] = {}
         for pool in pools:

@@ -53,6 +53,7 @@ class Family:
 
     Args:
         name: the provider's.
+        down: as the configuration before knew it.
 
     Attributes:
         name: the same.
@@ -63,10 +64,10 @@ class Family:
 
     __slots__ = ("_next_probe", "down", "members", "name", "trying")
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, down: bool = False) -> None:
         self.name = name
         self.members: list[Machine] = []
-        self.down = False
+        self.down = down
         self.trying: Machine | None = None
         self._next_probe = Monotonic(0.0)
 

@@ -28,6 +28,7 @@ from typing import Literal, TypeAlias
 from standfast.canon.failure import Blame, Failure, SameTarget
 from standfast.canon.instants import Monotonic
 from standfast.policy.effort import Effort, Run
+from standfast.policy.preference import SOFT
 from standfast.policy.route import Target
 from standfast.policy.steps import Purpose
 
@@ -75,11 +76,18 @@ class Mending:
         if not self._purposes or now >= effort.ask.deadline or effort.exhausted():
             return None
         effort.wishes.look(now)
+        return self._ask(now, soft=False) or (None if effort.broke else self._ask(now, soft=True))
+
+    def _ask(self, now: Monotonic, *, soft: bool) -> Run | None:
+        """The first that may be asked; if `soft`, among those that were passed over for a soft reason."""
+        effort, denied = self._effort, self._effort.wishes.denied
         for purpose in self._purposes:
             for target, tried in self._candidates():
                 if (purpose, target) in self._unable or (purpose is Purpose.RESUME and not _continues(target)):
                     continue
-                run = effort.admit(target, now, purpose, charged=True, tried=tried)
+                if soft and (target not in denied or denied[target].why not in SOFT):
+                    continue
+                run = effort.admit(target, now, purpose, charged=True, tried=tried, soft=soft)
                 if run is not None or effort.broke:
                     return run
         return None

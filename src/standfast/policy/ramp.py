@@ -59,7 +59,7 @@ class Ramp:
     def passes(self, now: Monotonic) -> bool:
         """Does the next request pass? It counts as asked."""
         self._credit += self.share(now)
-        if self._credit < 1.0:
+        if self._credit < 1.0 - 1e-9:  # ten tenths are less than one
             return False
         self._credit -= 1.0
         return True
