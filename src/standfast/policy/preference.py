@@ -116,7 +116,8 @@ class Preference:
         past.failure = failure
         if failure.meaning.blame is Blame.PROVIDER:
             self._shunned.add(target.deployment.provider)
-            self.denied[target] = Denied("full", NEVER)  # it can be waited for
+            if self._fleet.in_flight(target.deployment):
+                self.denied[target] = Denied("full", NEVER)  # others are served there, so it can be waited for
 
     def rule_out(self, target: Target, failure: Failure) -> None:
         """The request cannot be expressed there."""
