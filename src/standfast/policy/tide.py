@@ -23,6 +23,7 @@ from typing import TypeAlias
 
 from standfast.canon.instants import Monotonic
 from standfast.canon.rates import Rate
+from standfast.policy.limits import INSTANT
 
 TRUST = 60.0
 """Seconds for which a telling counts: the window of nearly all limits."""
@@ -152,8 +153,10 @@ class Tide:
             self.correct(short)
             return 0.0
         if not self._whole:
-            return min(trusted, short / self._rate)
-        return min(trusted, self._reset_at - now) if self._reset_at > now else trusted
+            seconds = min(trusted, short / self._rate)
+        else:
+            seconds = min(trusted, self._reset_at - now) if self._reset_at > now else trusted
+        return 0.0 if seconds <= INSTANT else seconds
 
     def correct(self, amount: float) -> None:
         """So much more is left than was reckoned, or less."""
