@@ -48,6 +48,9 @@ HEADROOM = 1.25
 DOUBLING = 3600.0
 """Seconds in which it may double, at most."""
 
+PATIENCE = 1.0
+"""Seconds between two looks at whether it may rise further, once it has risen as far as it may."""
+
 _UP, _DOWN = 1 + 0.95 * STEP, 1 - 0.05 * STEP
 
 
@@ -75,7 +78,8 @@ class Usual:
             self._seen += 1
             return False
         slow = self._seen >= ENOUGH and seconds > FACTOR * p95
-        self._rise(seconds, now)
+        if p95 < self._ceiling or now - self._at >= PATIENCE or self._seen < SETTLED:
+            self._rise(seconds, now)
         return slow
 
     def _rise(self, seconds: float, now: Monotonic) -> None:
