@@ -15,11 +15,9 @@ def test_the_system_clock_only_grows() -> None:
 
 
 def test_monotonic_time_cannot_be_taken_for_wall_time() -> None:
-    """The epoch is drawn for each clock, so that whoever mixes two kinds of time or two clocks notices at once."""
-    clocks = [SystemClock() for _ in range(8)]
-    offsets = {round(clock.now() - time.monotonic(), 1) for clock in clocks}  # noqa: TID251 - what it is compared with
-    assert len(offsets) > 1
-    assert all(0 < clock.now() < clock.wall() / 2 for clock in clocks)
+    """Its epoch is the machine's start, so whoever mixes the two is decades off and notices at once."""
+    clock = SystemClock()
+    assert 0 < clock.now() < clock.wall() / 2
 
 
 def test_the_wall_clock_is_the_machines() -> None:

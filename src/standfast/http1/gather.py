@@ -20,26 +20,30 @@ _SMALL: Final = 16 * 1024
 class Turn:
     """The transports that have something to write when this turn of the loop ends."""
 
-    __slots__ = ("_waiting",)
+    __slots__ = ("waiting",)
 
     def __init__(self) -> None:
-        self._waiting: list[Gathering] = []
+        self.waiting: list[Gathering] = []
 
-    def join(self, transport: "Gathering") -> bool:
-        """Let a transport write at the end of the turn; False if no loop runs, so that there is no turn."""
-        if not self._waiting:
-            try:
-                loop = asyncio.get_running_loop()
-            except RuntimeError:
-                return False
-            loop.call_soon(self._end)
-        self._waiting.append(transport)
+    def begin(self) -> bool:
+        """See to it that the turn has an end; False if no loop runs, so that there is no turn."""
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            return False
+        loop.call_soon(self._end)
         return True
 
     def _end(self) -> None:
-        waiting, self._waiting = self._waiting, []
+        waiting, self.waiting = self.waiting, []
         for transport in waiting:
-            transport.flush()
+            parts = transport.parts
+            if len(parts) == 1:
+                data = parts.pop()  # before it is written: that may call back
+                if not transport.real.is_closing():
+                    transport.real.write(data)
+            else:
+                transport.flush()
 
 
 class Gathering(asyncio.Transport):
@@ -53,26 +57,26 @@ class Gathering(asyncio.Transport):
         parts: what waits for the end of the turn.
     """
 
-    __slots__ = ("_size", "_turn", "parts", "real")
+    __slots__ = ("_turn", "parts", "real")
 
     def __init__(self, real: asyncio.Transport, turn: Turn) -> None:
         self.real = real
         self._turn = turn
         self.parts: list[bytes] = []
-        self._size = 0
 
     def write(self, data: bytes) -> None:  # type: ignore[override]  # the house writes bytes, nothing else
         """Write at the end of the turn; at once if it is much."""
-        size = self._size + len(data)
-        if size > _SMALL:
+        parts, turn = self.parts, self._turn
+        if len(data) > _SMALL or (parts and len(data) + sum(map(len, parts)) > _SMALL):
             self.flush()
             self.real.write(data)
-            return
-        if not self.parts and not self._turn.join(self):
+        elif parts:
+            parts.append(data)
+        elif turn.waiting or turn.begin():
+            turn.waiting.append(self)
+            parts.append(data)
+        else:
             self.real.write(data)
-            return
-        self.parts.append(data)
-        self._size = size
 
     def flush(self) -> None:
         """Write now what waits."""
@@ -80,14 +84,12 @@ class Gathering(asyncio.Transport):
         if parts:
             data = parts[0] if len(parts) == 1 else b"".join(parts)
             parts.clear()
-            self._size = 0
             if not self.real.is_closing():
                 self.real.write(data)
 
     def abort(self) -> None:
         """Close at once; what waits is lost."""
         self.parts.clear()
-        self._size = 0
         self.real.abort()
 
     def close(self) -> None:
@@ -107,7 +109,7 @@ class Gathering(asyncio.Transport):
 
     def get_write_buffer_size(self) -> int:
         """Bytes that are not written yet."""
-        return self._size + self.real.get_write_buffer_size()
+        return sum(map(len, self.parts)) + self.real.get_write_buffer_size()
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
         """See `asyncio.WriteTransport`."""

@@ -49,7 +49,7 @@ class Exchange(Running):
             self._best = best
             self.first_choice = target = best[0]
             line = fleet.line
-            if now < ask.deadline and not (line and line.blocks(ask, target.deployment)):
+            if now < ask.deadline and not (line.waiting and line.blocks(ask, target.deployment)):
                 prompt = ask.prompt_tokens
                 permit = fleet.admit(target.deployment, prompt + ask.max_tokens, now, prompt=prompt)
                 if fleet.news:

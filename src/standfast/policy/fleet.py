@@ -334,9 +334,9 @@ class Fleet:
         return before.settings == settings and [seat.key for seat in before.seats] == keys
 
     def _permit(self, place: Place, seat: Seat, ticket: int, tokens: int, prompt: int) -> Permit:
-        place.in_flight += 1
+        load = place.in_flight = place.in_flight + 1
         seat.key.in_flight += 1
-        permit = Permit(place, seat, ticket, tokens)
+        permit = Permit(place, seat, ticket, tokens, seat.index, load)
         if seat.quota is not None:
             permit.reckoned = (prompt, seat.quota.take(tokens, prompt))
         return permit

@@ -82,6 +82,7 @@ class Line:
 
     Attributes:
         settings: the same.
+        waiting: who waits, by number; to look at. (Asking whether anybody does by `len` is a call per request.)
         shedding: who need not line up, because it would wait in vain.
     """
 
@@ -92,16 +93,16 @@ class Line:
         "_numbers",
         "_ripening",
         "_time",
-        "_waiting",
         "settings",
         "shedding",
+        "waiting",
     )
 
     def __init__(self, settings: QueueSettings) -> None:
         self.settings = settings
         self.shedding = Shedding()
         self._numbers = itertools.count()
-        self._waiting: dict[int, Ticket] = {}
+        self.waiting: dict[int, Ticket] = {}
         self._by_deployment: dict[Deployment, list[tuple[int, float, int]]] = {}
         self._ripening: list[tuple[float, int]] = []
         self._next: list[tuple[int, int, int]] = []  # who would be shed: lowest priority first, newest first
@@ -109,7 +110,7 @@ class Line:
         self._finish: dict[str, float] = {}
 
     def __len__(self) -> int:
-        return len(self._waiting)
+        return len(self.waiting)
 
     def enter(self, ticket: Ticket, now: Monotonic) -> Ticket | None:
         """Line up.
@@ -118,7 +119,7 @@ class Line:
             Whoever had to leave because the line was full (perhaps this one), None if there was room.
         """
         shed: Ticket | None = None
-        if len(self._waiting) >= self.settings.max_waiting:
+        if len(self.waiting) >= self.settings.max_waiting:
             shed = self._worst(ticket)
             if shed is ticket:
                 return ticket
@@ -127,7 +128,7 @@ class Line:
         if ticket.tag is None:
             ticket.tag = self._tag(ticket.ask)
         number = ticket.number = next(self._numbers)
-        self._waiting[number] = ticket
+        self.waiting[number] = ticket
         rank = -ticket.ask.priority
         for deployment in ticket.wants:
             heapq.heappush(self._by_deployment.setdefault(deployment, []), (rank, ticket.tag, number))
@@ -137,10 +138,10 @@ class Line:
 
     def leave(self, ticket: Ticket) -> None:
         """Wait no longer; does nothing if it does not wait."""
-        if self._waiting.pop(ticket.number, None) is not None:
+        if self.waiting.pop(ticket.number, None) is not None:
             self.shedding.left(ticket.ask)
         ticket.number = -1
-        if not self._waiting:
+        if not self.waiting:
             self._by_deployment.clear()
             self._ripening.clear()
             self._next.clear()
@@ -161,7 +162,7 @@ class Line:
         """Who may try again by now, or must know that its time is over; in the order of the line."""
         found: list[Ticket] = []
         while self._ripening and self._ripening[0][0] <= now:
-            ticket = self._waiting.get(heapq.heappop(self._ripening)[1])
+            ticket = self.waiting.get(heapq.heappop(self._ripening)[1])
             if ticket is not None:
                 found.append(ticket)
         found.sort(key=lambda ticket: (-ticket.ask.priority, ticket.tag))
@@ -189,7 +190,7 @@ class Line:
     def _first(self, deployment: Deployment) -> Ticket | None:
         heap = self._by_deployment.get(deployment)
         while heap:
-            ticket = self._waiting.get(heap[0][2])
+            ticket = self.waiting.get(heap[0][2])
             if ticket is not None:
                 return ticket
             heapq.heappop(heap)
@@ -197,8 +198,8 @@ class Line:
 
     def _worst(self, newcomer: Ticket) -> Ticket:
         """Of those who wait and the newcomer: the lowest priority, and of these the newest."""
-        while self._next and self._next[0][2] not in self._waiting:
+        while self._next and self._next[0][2] not in self.waiting:
             heapq.heappop(self._next)
         if not self._next or self._next[0][0] >= newcomer.ask.priority:
             return newcomer
-        return self._waiting[self._next[0][2]]
+        return self.waiting[self._next[0][2]]

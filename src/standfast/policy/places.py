@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+import msgspec
+
 from standfast.canon.deployment import Deployment
 from standfast.canon.instants import Monotonic
 from standfast.canon.record import Change
@@ -133,22 +135,30 @@ class Place:
         self.next_seat = 0
 
 
-class Permit:
-    """Leave to send one attempt. Compared by identity; settle it exactly once, through the fleet."""
+class Permit(msgspec.Struct, eq=False):
+    """Leave to send one attempt. Compared by identity; settle it exactly once, through the fleet.
 
-    __slots__ = ("key", "load", "place", "reckoned", "seat", "settled", "slow", "ticket", "tokens", "trail")
+    Attributes:
+        ticket: the breaker's.
+        tokens: about so many are expected to be used.
+        key: position of the upstream key.
+        load: attempts under way there when it was given, this one included.
+        settled: it has been.
+        slow: its first content took far longer than usual, and the breaker knows.
+        trail: what a strategy that compares paces learns from it.
+        reckoned: prompt tokens, and how the seat's quota stood then.
+    """
 
-    def __init__(self, place: Place, seat: Seat, ticket: int, tokens: int) -> None:
-        self.place = place
-        self.seat = seat
-        self.key = seat.index
-        self.ticket = ticket
-        self.tokens = tokens
-        self.load = place.in_flight  # attempts under way there when it was given, this one included
-        self.settled = False
-        self.slow = False  # its first content took far longer than usual, and the breaker knows
-        self.trail: Trail | None = None
-        self.reckoned: tuple[int, Marks] | None = None  # prompt tokens, and how the seat's quota stood then
+    place: Place
+    seat: Seat
+    ticket: int
+    tokens: int
+    key: int
+    load: int
+    settled: bool = False
+    slow: bool = False
+    trail: Trail | None = None
+    reckoned: tuple[int, Marks] | None = None
 
     @property
     def deployment(self) -> Deployment:

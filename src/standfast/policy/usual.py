@@ -51,6 +51,7 @@ DOUBLING = 3600.0
 PATIENCE = 1.0
 """Seconds between two looks at whether it may rise further, once it has risen as far as it may."""
 
+_SMALL = SIZES[0]
 _UP, _DOWN = 1 + 0.95 * STEP, 1 - 0.05 * STEP
 
 
@@ -59,34 +60,34 @@ class Usual:
 
     Attributes:
         p95: seconds; 0.0 before the first answer.
+        seen: answers.
     """
 
-    __slots__ = ("_at", "_ceiling", "_seen", "p95")
+    __slots__ = ("_at", "_ceiling", "p95", "seen")
 
     def __init__(self) -> None:
         self.p95 = 0.0
         self._ceiling = 0.0
-        self._seen = 0
+        self.seen = 0
         self._at = Monotonic(0.0)  # of the ceiling
 
     def observe(self, seconds: float, now: Monotonic) -> bool:
         """Learn a wait; was it far longer than usual?"""
-        p95 = self.p95
+        p95, seen = self.p95, self.seen
         if seconds <= p95:
-            if self._seen >= ENOUGH:
+            if seen >= ENOUGH:
                 self.p95 = p95 * _DOWN
-            self._seen += 1
+            self.seen = seen + 1
             return False
-        slow = self._seen >= ENOUGH and seconds > FACTOR * p95
-        if p95 < self._ceiling or now - self._at >= PATIENCE or self._seen < SETTLED:
+        if seen < SETTLED or p95 < self._ceiling or now - self._at >= PATIENCE:
             self._rise(seconds, now)
-        return slow
+        return seen >= ENOUGH and seconds > FACTOR * p95
 
     def _rise(self, seconds: float, now: Monotonic) -> None:
-        self._seen += 1
-        if self._seen <= ENOUGH:
+        self.seen += 1
+        if self.seen <= ENOUGH:
             self.p95 = seconds
-        elif self._seen <= SETTLED:
+        elif self.seen <= SETTLED:
             self.p95 *= _UP
         else:
             grown = self._ceiling * 2.0 ** min(1.0, (now - self._at) / DOUBLING)
@@ -112,8 +113,9 @@ class Usuals:
 
     def observe(self, seconds: float, prompt_tokens: int, now: Monotonic, *, stream: bool) -> bool:
         """Learn how long the first content took; was it slow?"""
-        slow = self._kinds[stream][bisect(SIZES, prompt_tokens)].observe(seconds, now)
-        return slow and seconds > self.slow_after
+        kinds = self._kinds[stream]
+        usual = kinds[0 if prompt_tokens < _SMALL else bisect(SIZES, prompt_tokens)]
+        return usual.observe(seconds, now) and seconds > self.slow_after
 
     def outrun(self, seconds: float, prompt_tokens: int, now: Monotonic, *, stream: bool) -> bool:
         """Learn that no content had come after so many seconds, when another attempt was faster; was that slow?"""
