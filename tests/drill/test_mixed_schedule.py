@@ -13,7 +13,7 @@ QUICK = {"first_token": {"median": "40ms", "p95": "90ms"}, "per_token": "2ms"}
 POLICY = {
     "timeouts": {"first_token": "400ms", "gap": "2s", "total": "8s"},
     "retry": {"backoff": {"base": "20ms"}, "max_ambiguous": 2},
-    "breaker": {"open": "300ms", "open_cap": "1s"},
+    "breaker": {"open": "300ms", "open_cap": "1s", "ramp": "500ms"},
 }
 
 

@@ -1,5 +1,6 @@
 """`standfast serve`."""
 
+import random
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,13 +10,19 @@ from standfast.cli.banner import announcer
 from standfast.cli.output import fail
 from standfast.cli.settings import ConfigFile, configuration, overrides
 from standfast.config.schema import Config
+from standfast.policy.steady import Steady
 
 if TYPE_CHECKING:
     from standfast.server.run import Companion
 
 
 def serve(
-    *, config: ConfigFile = None, host: str | None = None, port: int | None = None, workers: int | None = None
+    *,
+    config: ConfigFile = None,
+    host: str | None = None,
+    port: int | None = None,
+    workers: int | None = None,
+    steady: bool = False,
 ) -> int:
     """Start the gateway.
 
@@ -24,13 +31,18 @@ def serve(
         host: address to listen on, instead of server.host
         port: instead of server.port; 0 takes a free one
         workers: processes, instead of server.workers
+        steady: every jittered wait takes its mean; for drills, never for production
     """
     settings, path = configuration(config, overrides(host, port, workers))
-    return open_door(settings, path, announcer(settings))
+    return open_door(settings, path, announcer(settings), rng=Steady() if steady else None)
 
 
 def open_door(
-    config: Config, path: Path | None, announce: Callable[[str], None], companion: "Companion | None" = None
+    config: Config,
+    path: Path | None,
+    announce: Callable[[str], None],
+    companion: "Companion | None" = None,
+    rng: random.Random | None = None,
 ) -> int:
     """Serve until told to stop; a port that cannot be had is explained.
 
@@ -39,11 +51,12 @@ def open_door(
         path: what SIGHUP reads.
         announce: told the address when the port listens.
         companion: started before and stopped after.
+        rng: the gateway's source of chance; None for one of its own.
     """
     from standfast.server.run import serve as run  # noqa: PLC0415 - a wrong configuration is told without it
 
     try:
-        return run(config, config_path=path, announce=announce, companion=companion)
+        return run(config, config_path=path, announce=announce, companion=companion, rng=rng)
     except OSError as error:
         reason = error.strerror or str(error)
         address = f"{config.server.host}:{config.server.port}"

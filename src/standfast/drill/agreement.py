@@ -1,11 +1,12 @@
 """Holds a drill against the rehearsal of the same scenario.
 
 The bars: availability within 0.1 percentage points, the median first token within 10 %, attempts per request within
-3 %. The upstreams' chance is the same in both (`drill.paired`), the policy's is not: rests are jittered, and a real
-gateway is not seeded. So the drill is held against the mean of many rehearsals that differ in the policy's chance
-alone, and their standard deviation stands beside the bar. A difference beyond the bar that lies within two deviations
-or between the least and the most of them (whether a trial comes before or after an outage's end makes two clusters, not
-a bell) is told as such; it does not count as agreement.
+3 %. The upstreams' chance is the same in both (`drill.paired`), and jittered waits take their mean in both
+(`policy.steady`); choices between targets, and every wait of a gateway that was running before, are its own chance. So
+the drill is held against the mean of many rehearsals that differ in that alone, and their standard deviation stands
+beside the bar. A difference beyond the bar that lies within two deviations or between the least and the most of them
+(whether a trial comes before or after an outage's end makes two clusters, not a bell) is told as such; it does not
+count as agreement.
 """
 
 import statistics

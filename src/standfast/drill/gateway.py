@@ -87,7 +87,7 @@ class GatewayProcess:
             with said.open("wb") as out:
                 self._process = await asyncio.create_subprocess_exec(
                     sys.executable,
-                    *("-m", "standfast.cli", "serve", "--config", str(file)),
+                    *("-m", "standfast.cli", "serve", "--config", str(file), "--steady"),
                     stdin=asyncio.subprocess.DEVNULL,
                     stdout=asyncio.subprocess.DEVNULL,
                     stderr=out,

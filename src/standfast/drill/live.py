@@ -19,6 +19,7 @@ from standfast.drill.gateway import GatewayProcess, checked, under_test
 from standfast.drill.paired import paired
 from standfast.drill.upstreams import Upstreams
 from standfast.errors import ConfigError, Fault, Problem, StandfastError
+from standfast.policy.steady import Steady
 from standfast.sim.arrivals import expected
 from standfast.sim.cast import Cast, cast
 from standfast.sim.crowd import crowd
@@ -71,13 +72,17 @@ class Drilled:
     late: float = 0.0
 
 
-def rehearsals(config: Config, scenario: Scenario, notes: list[str]) -> list[Report]:
-    """The simulator's, of exactly this scenario: one, and as many as measure what the policy's own chance makes."""
+def rehearsals(config: Config, scenario: Scenario, notes: list[str], *, steady: bool) -> list[Report]:
+    """The simulator's, of exactly this scenario: one, and as many as measure what the policy's own chance makes.
+
+    `steady` without jitter, as the gateway that a drill starts; then only choices between targets are chance.
+    """
     reports = []
+    source = Steady if steady else random.Random
     for other in range(1 + PLAYS):
         stage = paired(Stage(config, scenario, scenario.seed))
-        if other:
-            stage.rng = random.Random(f"{scenario.seed}/policy/{other}")  # noqa: S311 - seeded on purpose
+        if other or steady:
+            stage.rng = source(f"{scenario.seed}/policy/{other}")
         reports.append(report_of(stage.run(), scenario, "rehearsal", scenario.seed, notes))
     return reports
 
@@ -134,7 +139,7 @@ async def drill(
             f"this machine was busy: the drill's own clock was up to {lateness * 1e3:.0f} ms late (95 %), which stands"
             " in every latency"
         )
-    played = rehearsals(config, scenario, notes)
+    played = rehearsals(config, scenario, notes, steady=gateway is None)
     return Drilled(report, played[0], agreement(report, played), callers.lies, lateness)
 
 

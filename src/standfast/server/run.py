@@ -5,6 +5,7 @@ import contextlib
 import gc
 import logging
 import os
+import random
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -37,7 +38,14 @@ CUT_OFF_MARGIN = 0.5
 Announce = Callable[[str], None]
 
 
-def serve(config: Config, *, config_path: Path | None, announce: Announce, companion: "Companion | None" = None) -> int:
+def serve(
+    config: Config,
+    *,
+    config_path: Path | None,
+    announce: Announce,
+    companion: "Companion | None" = None,
+    rng: random.Random | None = None,
+) -> int:
     """Serve until SIGTERM or SIGINT; SIGHUP reads the configuration file anew.
 
     Args:
@@ -45,6 +53,7 @@ def serve(config: Config, *, config_path: Path | None, announce: Announce, compa
         config_path: what SIGHUP reads; None if there is no file.
         announce: told once that the port listens.
         companion: started before and stopped after, in the same loop (the stand-in providers of the demo).
+        rng: the gateway's source of chance; None for one of its own.
 
     Returns:
         The exit code: 0 after a clean drain.
@@ -58,7 +67,7 @@ def serve(config: Config, *, config_path: Path | None, announce: Announce, compa
     address = f"http://{shown}:{port}"
 
     def worker(announce: Announce) -> int:
-        return Worker(config, config_path, listener, lambda: announce(address), companion).run()
+        return Worker(config, config_path, listener, lambda: announce(address), companion=companion, rng=rng).run()
 
     if config.server.workers == 1:
         return worker(announce)
@@ -89,6 +98,7 @@ class Worker:
         listener: a bound socket.
         started: called when the port listens.
         companion: started before and stopped after.
+        rng: the gateway's source of chance; None for one of its own.
     """
 
     def __init__(
@@ -97,8 +107,11 @@ class Worker:
         config_path: Path | None,
         listener: socket.socket,
         started: Callable[[], None],
+        *,
         companion: Companion | None = None,
+        rng: random.Random | None = None,
     ) -> None:
+        self._rng = rng
         self._config = config
         self._config_path = config_path
         self._listener = listener
@@ -123,7 +136,7 @@ class Worker:
 
     async def _serve_gateway(self) -> None:
         config = self._config
-        async with Gateway(config, clock=SystemClock()) as gateway:
+        async with Gateway(config, clock=SystemClock(), rng=self._rng) as gateway:
             access_log = None
             if config.log.format != "off":
                 access_log = LogHook(config.log.path, gateway.services.redactor, format=config.log.format)

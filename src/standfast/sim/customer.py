@@ -5,6 +5,7 @@ answer names, if those are not too many, else 0.5 s doubling to 8 s with up to a
 never repeat a stream whose content had begun; they keep to `x-should-retry: false`, unless told otherwise.
 """
 
+import math
 import random
 from typing import TYPE_CHECKING
 
@@ -73,7 +74,7 @@ class Patron:
             self._end(ending)
             return
         self._drive = None
-        self._stage.world.at(now + wait_before(self._tries, refuse.retry_after, self._stage.callers), self._ask)
+        self._stage.world.at(now + wait_before(self._tries, _said(refuse), self._stage.callers), self._ask)
 
     def _again(self, refuse: Refuse) -> bool:
         if self._tries > self._client.retries or refuse.broken or self._client.obeys:
@@ -100,3 +101,8 @@ class Patron:
         self._over = True
         self._drive = None
         self._stage.tally.ended(ending if self._tries == 1 else replace(ending, tries=self._tries))
+
+
+def _said(refuse: Refuse) -> float | None:
+    """What the header says: whole seconds, one at least."""
+    return None if refuse.retry_after is None else float(max(1, math.ceil(refuse.retry_after)))
