@@ -49,7 +49,7 @@ bench: $(VENV)/.dev ## measure beside nginx (needs nginx and wrk) and write docs
 availability: $(VENV)/.dev ## play all scenarios and write docs/availability.md
 	@$(BIN)/python docs/availability.py
 
-drills: $(VENV)/.dev ## perform all scenarios for real (half an hour) and write their table into docs/availability.md
+drills: $(VENV)/.dev ## perform all scenarios for real (a quarter of an hour) and write their table into docs/availability.md
 	@$(BIN)/python docs/drills.py
 
 lock: $(VENV)/.dev ## resolve the dependencies anew

@@ -1,7 +1,7 @@
 """Perform all shipped scenarios for real and write the table of drills in docs/availability.md: `make drills`.
 
-It takes a quarter of an hour, one drill after the other, so that none slows another. Reports are kept as JSON in the folder
-that is named, if one is; what lies there already is not performed again.
+It takes a quarter of an hour, one drill after the other, so that none slows another. Reports are kept as JSON in the
+folder that is named, if one is; what lies there already is not performed again.
 """  # noqa: INP001 - a script, not a package
 
 import json
