@@ -77,7 +77,7 @@ def mixed(reports: dict[str, dict[str, object]]) -> list[str]:
         return []
     figures: dict[str, float] = reports[MIXED]["drill"]["figures"]  # type: ignore[index]
     words = (
-        f"*{MIXED}* on real sockets, squeezed fivefold: {figures['availability_unbroken']:.3f} % of what was not cut"
+        f"*{MIXED}* on real sockets, squeezed: {figures['availability_unbroken']:.3f} % of what was not cut"
         f" was answered ({figures['unavailable']} of {figures['requests']} were not, {figures['broken']} were cut),"
         f" {figures['attempts_beyond_failures']:.3f} attempts a request beyond the failures, first token p99"
         f" {figures['p99_first_token_ms']:,.0f} ms, whole answer p99 {figures['p99_total_ms']:,.0f} ms."
