@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from standfast.canon.attempt import Outcome
 from standfast.canon.failure import Failure, FailureKind
 from standfast.canon.instants import Monotonic
-from standfast.policy.adaptive import FORGOTTEN, INFINITE, ROW, Adaptive, AdaptiveSettings
+from standfast.policy.adaptive import FORGOTTEN, INFINITE, ROW, UNFELT, Adaptive, AdaptiveSettings
 from standfast.policy.breaker import State
 from standfast.policy.fleet import Denied, Permit
 from standfast.policy.soundness import hindrance, soundness
@@ -220,6 +220,16 @@ def test_what_is_slow_for_long_becomes_the_usual() -> None:
         cuts += adaptive.limit(now) < before
     assert 0 < cuts < 100
     assert adaptive.limit(later(400)) == INFINITE
+
+
+def test_what_nobody_feels_speaks_for_no_limit() -> None:
+    """An upstream that answers within milliseconds may take ten times as long when a busy loop looks late."""
+    adaptive = Adaptive()
+    speak(adaptive, 0.002, 1, START)
+    speak(adaptive, 0.002 + UNFELT, 50, later(1.0), 10 * ROW)
+    assert adaptive.limit(later(1.0)) == INFINITE
+    speak(adaptive, 0.2 + UNFELT, 80, later(2.0))
+    assert adaptive.limit(later(2.0)) < 80
 
 
 @given(

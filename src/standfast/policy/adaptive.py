@@ -11,7 +11,7 @@ House rules of this file:
                   a limit the second one within `TWICE_WITHIN` seconds begins one; with a limit each one cuts it. One
                   with a Retry-After counts at once, and the limit does not grow before that time.
       slowness    a standing queue at the upstream: of the last `ROW` first tokens even the *fastest* was slower than
-                  `tolerance` x what is usual for its size of prompt. The minimum is looked at, as CoDel does (Nichols
+                  `tolerance` x what is usual for its size of prompt, and by more than `UNFELT`. The minimum is looked at, as CoDel does (Nichols
                   and Jacobson, 2012; RFC 8289), because a queue delays everybody, and bad luck only some.
 
   Slowness never cuts below the load at which first tokens were seen to come as usual: an upstream that became slower
@@ -41,6 +41,10 @@ INFINITE = math.inf
 
 ROW = 10
 """First tokens in a row that must all be slow: by chance (one in five is) that happens once in ten million."""
+
+UNFELT = 0.05
+"""A wait that nobody feels, seconds (CoDel's target, scaled from packets to answers): where first tokens usually come
+within milliseconds, what they wait for besides may be our own loop."""
 
 TWICE_WITHIN = 2.0
 """Seconds within which a second overload answer shows that the first one was no accident."""
@@ -184,7 +188,7 @@ class Adaptive:
         well = self._well
         calm = load <= well and self.ceiling == INFINITE
         slow = usual * self._slow
-        if seconds <= slow:
+        if seconds <= slow or seconds - usual <= UNFELT:
             usuals[size] = usual + (LEARN if calm or seconds < usual else DRIFT) * (seconds - usual)
             well *= FADE
             self._well = load if load > well else well  # noqa: FURB136 - max() costs more
