@@ -2,12 +2,14 @@
 
 import math
 import random
+import time
 
 import pytest
 
 from standfast import plugins
 from standfast.canon.failure import Failure, FailureKind
 from standfast.canon.instants import Monotonic, Wall
+from standfast.canon.rates import Counts, Rate
 from standfast.drill.paired import paired
 from standfast.drill.performance import CANNED, LivePerformance
 from standfast.drill.words import Question
@@ -55,8 +57,8 @@ def answer_of(steps: list[Step]) -> Answer:
     """What a client reads."""
     head, _, body = b"".join(step.data for step in steps).partition(b"\r\n\r\n")
     status, *lines = head.split(b"\r\n")
-    headers = [tuple(line.lower().split(b": ", 1)) for line in lines]
-    return Answer(int(status.split()[1]), headers, body, Wall(0.0))  # type: ignore[arg-type]
+    pairs = [line.split(b": ", 1) for line in lines]
+    return Answer(int(status.split()[1]), [(name.lower(), value) for name, value in pairs], body, Wall(0.0))
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -74,6 +76,25 @@ def test_a_status_means_what_is_meant(kind: FailureKind, wire: str, stream: bool
     if kind in (FailureKind.RATE_LIMITED, FailureKind.OVERLOADED):
         assert failure.retry_after == 3.25
     assert steps[-1].act is Act.FINISH
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("refused", [False, True])
+@pytest.mark.parametrize("wire", WIRES)
+def test_what_is_left_of_a_limit_stands_in_the_head(wire: str, refused: bool, stream: bool) -> None:
+    """Of good answers and refusals, in the words of every provider that tells it: the gateway learns it from there."""
+    made = performance(wire, stream=stream)
+    made.rates = (Rate("requests", Counts.REQUESTS, 7.0, 120.0, 56.5), Rate("tokens", Counts.TOKENS, 900.0, 1e4, 3.25))
+    if refused:
+        made.fails(NOW, Failure(FailureKind.RATE_LIMITED, status=429, retry_after=3.25))
+    else:
+        made.answers(NOW if stream else math.inf, NOW + 0.11, None)
+    told = plugins.load("providers", wire).PROVIDER.rates(answer_of(played(made)).headers, Wall(time.time()))
+    left = {rate.counts: (rate.remaining, rate.limit) for rate in told}
+    assert left == ({} if wire == "gemini" else {Counts.REQUESTS: (7.0, 120.0), Counts.TOKENS: (900.0, 1e4)})
+    for rate, reset in zip(told, (56.5, 3.25), strict=False):
+        assert rate.reset is not None
+        assert reset - 2.0 <= rate.reset <= reset + 1.0  # Anthropic tells whole seconds of its clock
 
 
 @pytest.mark.parametrize("wire", WIRES)

@@ -73,14 +73,16 @@ class Drilled:
 
 
 def rehearsals(config: Config, scenario: Scenario, notes: list[str], *, steady: bool) -> list[Report]:
-    """The simulator's, of exactly this scenario: one, and as many as measure what the policy's own chance makes.
+    """The simulator's, of exactly this scenario: one, and as many as measure what milliseconds and the policy's own
+    chance make.
 
-    `steady` without jitter, as the gateway that a drill starts; then only choices between targets are chance.
+    `steady` without jitter, as the gateway that a drill starts; then only choices between targets are the policy's.
     """
     reports = []
     source = Steady if steady else random.Random
     for other in range(1 + PLAYS):
-        stage = paired(Stage(config, scenario, scenario.seed))
+        way = random.Random(f"{scenario.seed}/way/{other}") if other else None  # noqa: S311 - seeded on purpose
+        stage = paired(Stage(config, scenario, scenario.seed), way)
         if other or steady:
             stage.rng = source(f"{scenario.seed}/policy/{other}")
         reports.append(report_of(stage.run(), scenario, "rehearsal", scenario.seed, notes))

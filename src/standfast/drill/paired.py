@@ -5,12 +5,17 @@ sequence would give each a different fate: two plays of the same scenario differ
 So in a drill and in the rehearsal beside it every attempt draws from a source of its own, named by the request, the
 target, and how often it has been asked there: variance reduction by common random numbers (Law, "Simulation Modeling
 and Analysis", chapter 11). What is left is the policy's own chance: rests are jittered, a real gateway is not seeded.
+
+And milliseconds are left. Where everything comes back at one instant, or a limit is just reached, they decide whose
+attempt is the trial, and that decides the next seconds. How much they may make is measured by rehearsals in which every
+attempt is under way for a few of them before the upstream has it.
 """
 
 import random
+from functools import partial
 
 from standfast.canon.instants import Monotonic
-from standfast.sim.call import Call
+from standfast.sim.call import OVER, Call
 from standfast.sim.settings import Upstream
 from standfast.sim.stage import Stage
 from standfast.sim.station import Station
@@ -19,23 +24,47 @@ from standfast.sim.weather import Weather
 from standfast.sim.world import START, World
 
 
+WAY = 0.003
+"""Seconds that an attempt is under way at most in such rehearsals: what a drill's clock is late on a quiet machine."""
+
+
 class PairedStation(Station):
     """A station whose chance belongs to the attempt.
 
     Args:
         world, spec, weather, tally: as a station's.
         name: of the target, and the seed of the run.
+        way: how long attempts are under way, drawn for each; None for not at all.
     """
 
-    __slots__ = ("_asked", "_name")
+    __slots__ = ("_asked", "_name", "_way")
 
-    def __init__(self, world: World, spec: Upstream, weather: Weather, tally: TargetTally, *, name: str) -> None:
+    def __init__(
+        self,
+        world: World,
+        spec: Upstream,
+        weather: Weather,
+        tally: TargetTally,
+        *,
+        name: str,
+        way: random.Random | None = None,
+    ) -> None:
         super().__init__(world, spec, weather, random.Random(), tally)  # noqa: S311 - seeded for every attempt
         self._name = name
+        self._way = way
         self._asked: dict[float, int] = {}
 
     def take(self, call: Call, now: Monotonic) -> None:
-        """A request arrives."""
+        """A request sets off."""
+        if self._way is None:
+            self._arrives(call, now)
+        else:
+            self.world.at(now + WAY * self._way.random(), partial(self._arrives, call))
+
+    def _arrives(self, call: Call, now: Monotonic) -> None:
+        if call.phase == OVER:  # given up on the way
+            self.tally.attempts += 1
+            return
         arrived = call.request.arrived
         self._asked[arrived] = self._asked.get(arrived, 0) + 1
         self._draw_for(call, "fate")
@@ -50,11 +79,11 @@ class PairedStation(Station):
         self._rng.seed(f"{self._name}/{arrived!r}/{self._asked[arrived]}/{what}")
 
 
-def paired(stage: Stage) -> Stage:
-    """The stage, with stations whose chance belongs to the attempt."""
+def paired(stage: Stage, way: random.Random | None = None) -> Stage:
+    """The stage, with stations whose chance belongs to the attempt; with `way` attempts are under way for a moment."""
     for deployment, spec in stage.cast.upstreams.items():
         weather = Weather(spec.errors or (), stage.cast.troubles[deployment], START)
         tally = stage.tally.targets[deployment.name]
         name = f"{stage.seed}/{deployment.name}"
-        stage.stations[deployment] = PairedStation(stage.world, spec, weather, tally, name=name)
+        stage.stations[deployment] = PairedStation(stage.world, spec, weather, tally, name=name, way=way)
     return stage

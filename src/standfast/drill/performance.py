@@ -16,6 +16,7 @@ from standfast.lab import bodies
 from standfast.lab.ask import Ask, Body, Reply, Stream
 from standfast.lab.faults import NONE
 from standfast.lab.journal import Entry
+from standfast.lab.limits import announced
 from standfast.lab.provider import WIRES
 from standfast.lab.script import LAST, Act, Step, chunk, head, play
 from standfast.policy.timeouts import Deadlines
@@ -161,7 +162,12 @@ class LivePerformance(Call):
         return Reply(f"{self.number:016x}", text, cut=False, tokens=len(words))
 
     def _headers(self) -> dict[str, str]:
-        return {"connection": "close"} if self.closes else {}
+        headers = {"connection": "close"} if self.closes else {}
+        for rate in self.rates or ():
+            if rate.limit is not None and rate.reset is not None:
+                left, limit = int(rate.remaining), int(rate.limit)
+                headers |= announced(self._ask.wire, rate.name, left, limit, rate.reset)
+        return headers
 
     def _speak(self, first_at: float, end: float, failure: Failure | None, silent_at: float) -> Iterator[Step]:
         bunch = max(1, int(BUNCH / self.pace)) if self.pace > 0 else self.completion

@@ -63,20 +63,36 @@ class Limits:
         return wait
 
     def headers(self, wire: str, now: float, wait: float = 0.0) -> Mapping[str, str]:
-        """What the wire's provider announces; Gemini announces nothing."""
+        """What the wire's provider announces."""
         found: dict[str, str] = {}
         for bucket, name in ((self._requests, "requests"), (self._tokens, "tokens")):
-            if bucket is None or wire == "gemini":
-                continue
-            left, reset = int(bucket.level(now)), bucket.wait(bucket.capacity, now)
-            shown = f"{reset:.3f}s"
-            prefix, suffix = "x-ratelimit-", f"-{name}"
-            if wire == "anthropic":
-                wall = parsedate_to_datetime(formatdate(usegmt=True)) + timedelta(seconds=math.ceil(reset))
-                prefix, suffix, shown = f"anthropic-ratelimit-{name}-", "", wall.strftime("%Y-%m-%dT%H:%M:%SZ")
-            found[f"{prefix}limit{suffix}"] = str(bucket.per_minute)
-            found[f"{prefix}remaining{suffix}"] = str(left)
-            found[f"{prefix}reset{suffix}"] = shown
+            if bucket is not None:
+                left, reset = int(bucket.level(now)), bucket.wait(bucket.capacity, now)
+                found |= announced(wire, name, left, bucket.per_minute, reset)
         if wait:
             found["retry-after"] = str(math.ceil(wait))
         return found
+
+
+def announced(wire: str, name: str, left: int, per_minute: int, reset: float) -> Mapping[str, str]:
+    """One limit (`requests` or `tokens`) as the wire's provider announces it; Gemini announces nothing.
+
+    Args:
+        wire: openai, anthropic, gemini.
+        name: of the limit.
+        left: of it.
+        per_minute: the allowance.
+        reset: seconds until it is whole again.
+    """
+    if wire == "gemini":
+        return {}
+    shown = f"{reset:.3f}s"
+    prefix, suffix = "x-ratelimit-", f"-{name}"
+    if wire == "anthropic":
+        wall = parsedate_to_datetime(formatdate(usegmt=True)) + timedelta(seconds=math.ceil(reset))
+        prefix, suffix, shown = f"anthropic-ratelimit-{name}-", "", wall.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return {
+        f"{prefix}limit{suffix}": str(per_minute),
+        f"{prefix}remaining{suffix}": str(left),
+        f"{prefix}reset{suffix}": shown,
+    }
