@@ -2,10 +2,13 @@
 
 import itertools
 import math
+import random
+
+import pytest
 
 from standfast.canon.failure import Failure
 from standfast.canon.instants import NEVER, Monotonic
-from standfast.drill.paired import paired
+from standfast.drill.paired import WAY, paired
 from standfast.policy.timeouts import Deadlines
 from standfast.sim.call import Call
 from standfast.sim.crowd import Request
@@ -72,6 +75,32 @@ def test_a_second_attempt_has_a_fate_of_its_own() -> None:
         station.take(call, Monotonic(START + 10))
         seen.add(str(call.fate))
     assert len(seen) == 5
+
+
+def test_milliseconds_on_the_way_change_no_fate() -> None:
+    """An attempt comes up to `WAY` later and fares as it would have; one that was given up on the way is counted."""
+    stage = paired(Stage(config(["openai/a"]), WEATHER, 1), random.Random(1))
+    (station,) = stage.stations.values()
+    route = stage.cast.models[0][0]
+    fare = fates([0, 1, 2], pairs=True)
+    calls = [
+        Told(station, Request(Monotonic(START + n), route, prompt=10, completion=20), None, NO_DEADLINES, 0)  # type: ignore[arg-type]
+        for n in range(3)
+    ]
+    now = Monotonic(START + 10)
+    stage.world.at(now, lambda _now: [station.take(call, now) for call in calls])
+    stage.world.at(now, lambda _now: calls[2].stop(now))
+    stage.world.run(2)
+    assert not any(hasattr(call, "fate") for call in calls)
+    while stage.world.run(1):
+        pass
+    assert now < stage.world.now <= now + WAY
+    assert not hasattr(calls[2], "fate")
+    assert station.tally.attempts == 3
+    for number in (0, 1):
+        expected, found = fare[number], calls[number].fate
+        assert len(found) == len(expected)  # type: ignore[arg-type]
+        assert found[0] == pytest.approx(expected[0], abs=WAY)  # type: ignore[index]
 
 
 def test_the_seed_still_decides() -> None:

@@ -2,7 +2,6 @@
 
 import math
 import random
-import time
 
 import pytest
 
@@ -10,6 +9,7 @@ from standfast import plugins
 from standfast.canon.failure import Failure, FailureKind
 from standfast.canon.instants import Monotonic, Wall
 from standfast.canon.rates import Counts, Rate
+from standfast.clock import SystemClock
 from standfast.drill.paired import paired
 from standfast.drill.performance import CANNED, LivePerformance
 from standfast.drill.words import Question
@@ -89,7 +89,7 @@ def test_what_is_left_of_a_limit_stands_in_the_head(wire: str, refused: bool, st
         made.fails(NOW, Failure(FailureKind.RATE_LIMITED, status=429, retry_after=3.25))
     else:
         made.answers(NOW if stream else math.inf, NOW + 0.11, None)
-    told = plugins.load("providers", wire).PROVIDER.rates(answer_of(played(made)).headers, Wall(time.time()))
+    told = plugins.load("providers", wire).PROVIDER.rates(answer_of(played(made)).headers, SystemClock().wall())
     left = {rate.counts: (rate.remaining, rate.limit) for rate in told}
     assert left == ({} if wire == "gemini" else {Counts.REQUESTS: (7.0, 120.0), Counts.TOKENS: (900.0, 1e4)})
     for rate, reset in zip(told, (56.5, 3.25), strict=False):

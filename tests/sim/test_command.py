@@ -187,7 +187,7 @@ def test_the_list_names_what_there_is(capsys: Output) -> None:
     assert code == 0
     assert [line.split()[0] for line in out.splitlines()] == list(files.names())
     _, out, _ = run(capsys, "--list", "--json")
-    assert all(each["about"] for each in json.loads(out))
+    assert all(each["about"] and each["duration_s"] >= 600 for each in json.loads(out))
 
 
 def test_a_recorded_day_is_rehearsed_and_saved(here: Path, capsys: Output) -> None:

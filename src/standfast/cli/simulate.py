@@ -106,7 +106,11 @@ def _list(*, as_json: bool) -> int:
 
     found = {name: files.shipped(name) for name in files.names()}
     if as_json:
-        print_json([{"name": name, "title": each.title, "about": each.about} for name, each in found.items()])
+        told = (
+            {"name": name, "title": each.title, "about": each.about, "duration_s": each.duration}
+            for name, each in found.items()
+        )
+        print_json(list(told))
         return OK
     width = max(map(len, found))
     for name, scenario in found.items():

@@ -2,8 +2,9 @@
 
 The bars: availability within 0.1 percentage points, the median first token within 10 %, attempts per request within
 3 %. The upstreams' chance is the same in both (`drill.paired`), and jittered waits take their mean in both
-(`policy.steady`); choices between targets, and every wait of a gateway that was running before, are its own chance. So
-the drill is held against the mean of many rehearsals that differ in that alone, and their standard deviation stands
+(`policy.steady`); choices between targets, and every wait of a gateway that was running before, are its own chance. And
+on real sockets everything is late by a millisecond or two, which may decide who tries first when all come back at once.
+So the drill is held against the mean of many rehearsals that differ in both, and their standard deviation stands
 beside the bar. A difference beyond the bar that lies within two deviations or between the least and the most of them
 (whether a trial comes before or after an outage's end makes two clusters, not a bell) is told as such; it does not
 count as agreement.
@@ -16,7 +17,7 @@ from dataclasses import dataclass
 from standfast.sim.report import Report
 
 PLAYS = 60
-"""Rehearsals that measure what the policy's chance makes."""
+"""Rehearsals that measure what milliseconds and the policy's chance make."""
 
 CHANCE = 2.0
 """Standard deviations that chance may well make."""
@@ -77,7 +78,7 @@ class Verdict:
 
 
 def agreement(drill: Report, rehearsals: Sequence[Report]) -> list[Verdict]:
-    """Every bar; the rehearsals differ in the policy's chance alone."""
+    """Every bar; the rehearsals differ in milliseconds and the policy's chance alone."""
     return [_verdict(bar, drill.figures.get(bar.figure), rehearsals) for bar in BARS]
 
 

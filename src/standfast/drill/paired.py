@@ -23,7 +23,6 @@ from standfast.sim.tally import TargetTally
 from standfast.sim.weather import Weather
 from standfast.sim.world import START, World
 
-
 WAY = 0.003
 """Seconds that an attempt is under way at most in such rehearsals: what a drill's clock is late on a quiet machine."""
 

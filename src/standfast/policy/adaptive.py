@@ -11,8 +11,9 @@ House rules of this file:
                   a limit the second one within `TWICE_WITHIN` seconds begins one; with a limit each one cuts it. One
                   with a Retry-After counts at once, and the limit does not grow before that time.
       slowness    a standing queue at the upstream: of the last `ROW` first tokens even the *fastest* was slower than
-                  `tolerance` x what is usual for its size of prompt, and by more than `UNFELT`. The minimum is looked at, as CoDel does (Nichols
-                  and Jacobson, 2012; RFC 8289), because a queue delays everybody, and bad luck only some.
+                  `tolerance` x what is usual for its size of prompt, and by more than `UNFELT`. The minimum is
+                  looked at, as CoDel does (Nichols and Jacobson, 2012; RFC 8289), because a queue delays everybody,
+                  and bad luck only some.
 
   Slowness never cuts below the load at which first tokens were seen to come as usual: an upstream that became slower
   for reasons of its own keeps what it has carried well. What is slow for long becomes the usual.
