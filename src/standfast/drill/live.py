@@ -73,8 +73,7 @@ class Drilled:
 
 
 def rehearsals(config: Config, scenario: Scenario, notes: list[str], *, steady: bool) -> list[Report]:
-    """The simulator's, of exactly this scenario: one, and as many as measure what milliseconds and the policy's own
-    chance make.
+    """The simulator's, of exactly this scenario: one, and `PLAYS` with milliseconds and chance of their own.
 
     `steady` without jitter, as the gateway that a drill starts; then only choices between targets are the policy's.
     """
