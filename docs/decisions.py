@@ -1,0 +1,100 @@
+"""What a decision costs among 10 and among 1,000 targets: `python docs/decisions.py` writes the table in availability.md.
+
+Each request goes the whole way through the judgement: asked, ranked, admitted, first content, completed; a hundred are
+under way at a time, from ten thousand sessions. CPU time, the least of five rounds.
+"""  # noqa: INP001 - a script, not a package
+
+import gc
+import random
+import re
+import subprocess
+import sys
+from collections import deque
+from pathlib import Path
+from time import process_time
+
+from standfast import plugins
+from standfast.canon.ask import Ask
+from standfast.canon.instants import Monotonic
+from standfast.canon.usage import Usage
+from standfast.config.load import from_mapping
+from standfast.config.routes import fleet_of, routes_of
+from standfast.policy.exchange import Exchange
+from standfast.policy.fleet import Permit
+from standfast.policy.retry import RetryBudget
+from standfast.policy.steps import Send
+
+PAGE = Path(__file__).with_name("availability.md")
+TABLE = re.compile(r"(<!-- decisions: written by docs/decisions.py -->\n).*?(\n<!-- /decisions -->)", re.DOTALL)
+
+FEW, MANY = 10, 1_000
+SESSIONS = 10_000
+UNDER_WAY = 100
+ROUNDS = 5
+BETWEEN = 0.001
+"""Seconds between two requests."""
+
+PROVIDERS = 10
+USAGE = Usage(prompt=60, completion=40)
+
+
+def cost(strategy: str, count: int) -> float:
+    """CPU microseconds for one request among so many targets."""
+    names = [f"p{number % PROVIDERS}/m{number}" for number in range(count)]
+    providers = {
+        f"p{number}": {"type": "openai_like", "base_url": f"http://p{number}.example/v1", "keys": ["none"]}
+        for number in range(PROVIDERS)
+    }
+    config = from_mapping(
+        {"providers": providers, "models": {"assistant": {"strategy": strategy, "targets": names}}}, {}
+    )
+    routes = routes_of(config)
+    route, fleet = routes["assistant"], fleet_of(config, routes.values())
+    budget, rng = RetryBudget(0.2, 3), random.Random(1)  # noqa: S311 - seeded on purpose
+    least = float("inf")
+    now = 1_000.0
+    for _ in range(1 + ROUNDS):  # the first one warms up
+        under_way: deque[tuple[Exchange, Permit]] = deque()
+        gc.collect()
+        began = process_time()
+        for session in range(SESSIONS):
+            now += BETWEEN
+            at = Monotonic(now)
+            ask = Ask("assistant", arrived=at, deadline=Monotonic(now + 60.0), session=str(session), prompt_tokens=60)
+            exchange = Exchange(ask, route, fleet, budget, rng)
+            (step,) = exchange.open(at)
+            if not isinstance(step, Send):
+                sys.exit(f"{strategy} among {count}: {step} instead of an attempt")
+            under_way.append((exchange, step.permit))
+            if len(under_way) == UNDER_WAY:
+                first, permit = under_way.popleft()
+                first.first_content(permit, at)
+                first.completed(permit, USAGE, at)
+        least = min(least, (process_time() - began) / SESSIONS)
+        for exchange, permit in under_way:
+            exchange.completed(permit, USAGE, Monotonic(now))
+    return least * 1e6
+
+
+def table() -> str:
+    """All strategies."""
+    lines = [f"| strategy | {FEW} targets, us | {MANY:,} targets, us | ratio |", "|---|---:|---:|---:|"]
+    for name in plugins.names("strategies"):
+        few, many = cost(name, FEW), cost(name, MANY)
+        sys.stderr.write(f"{name}: {few:.1f} us, {many:.1f} us\n")
+        lines.append(f"| {name} | {few:.1f} | {many:.1f} | {many / few:.2f} |")
+    commit = subprocess.run(["git", "describe", "--always", "--dirty"], stdout=subprocess.PIPE, text=True, check=True)  # noqa: S607 - the one that is here
+    return "\n".join([*lines, "", f"Commit {commit.stdout.strip()}, Python {sys.version.split()[0]}."])
+
+
+def main() -> None:
+    """Measure, and write."""
+    written = table()
+    page, found = TABLE.subn(lambda match: match[1] + written + match[2], PAGE.read_text("utf-8"))
+    if not found:
+        sys.exit("docs/availability.md has lost the markers of its table of decisions")
+    PAGE.write_text(page, "utf-8")
+
+
+if __name__ == "__main__":
+    main()
