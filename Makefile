@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test fuzz lint format bench availability drills lock clean
+.PHONY: help run test fuzz lint format bench availability drills figures lock clean
 
 help: ## what can be made
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -30,7 +30,7 @@ test: $(VENV)/.dev ## everything that tests need, then lint and all tests
 	@$(MAKE) --no-print-directory lint
 	@$(BIN)/python -m pytest
 
-fuzz: $(VENV)/.dev ## a million mutated answers, requests, errors and streams through every reader (a quarter of an hour)
+fuzz: $(VENV)/.dev ## a million mutated answers, requests, errors and streams through every reader (two hours)
 	@STANDFAST_FUZZ=1000000 $(BIN)/python -m pytest tests/formats/test_fuzz.py
 
 lint: $(VENV)/.dev ## ruff and mypy
@@ -46,11 +46,15 @@ bench: $(VENV)/.dev ## measure beside nginx (needs nginx and wrk) and write docs
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bench.txt
 	@$(BIN)/python bench/run.py
 
-availability: $(VENV)/.dev ## play all scenarios and write docs/availability.md
+availability: $(VENV)/.dev ## play all scenarios and write docs/availability.md (two minutes)
 	@$(BIN)/python docs/availability.py
+	@$(BIN)/python docs/primary.py
+	@$(BIN)/python docs/decisions.py
 
-drills: $(VENV)/.dev ## perform all scenarios for real (a quarter of an hour) and write their table into docs/availability.md
+drills: $(VENV)/.dev ## perform all scenarios for real (two hours) and write their table into docs/availability.md
 	@$(BIN)/python docs/drills.py
+
+figures: bench availability drills ## every measured figure in docs anew: performance.md and availability.md
 
 lock: $(VENV)/.dev ## resolve the dependencies anew
 	@$(BIN)/python -m pip install --quiet uv

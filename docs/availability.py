@@ -1,4 +1,4 @@
-"""Play all shipped scenarios and write docs/availability.md's tables and pictures: `make availability`, half a minute.
+"""Play all shipped scenarios and write docs/availability.md's tables and pictures: `make availability`, a minute.
 
 The prose beside them is written by hand: read it again after a play that differs. The table of drills is written by
 docs/drills.py.
@@ -26,7 +26,10 @@ BARS = ("availability_unbroken", "broken", "attempts_beyond_failures", "p99_firs
 def played() -> str:
     """The table, as `standfast simulate --table` prints it."""
     command = [sys.executable, "-m", "standfast.cli", "simulate", "--table"]
-    return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout.strip()  # noqa: S603 - our own
+    table = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout.strip()  # noqa: S603 - our own
+    commit = ["git", "describe", "--always", "--dirty", "--exclude=*"]
+    at = subprocess.run(commit, stdout=subprocess.PIPE, text=True, check=True).stdout.strip()  # noqa: S603 - the same
+    return f"{table} Commit {at}."
 
 
 def report(scenario: Scenario, label: str, seed: int) -> Report:

@@ -1,4 +1,4 @@
-"""What a decision costs among 10 and among 1,000 targets: `python docs/decisions.py` writes the table in availability.md.
+"""What a decision costs among 10 and among 1,000 targets; writes its table into availability.md.
 
 Each request goes the whole way through the judgement: asked, ranked, admitted, first content, completed; a hundred are
 under way at a time, from ten thousand sessions. CPU time, the least of five rounds.

@@ -32,7 +32,12 @@ ROW, HALF, MOST = 10, 5, 9
 
 HANG = {"name": "primary hangs", "at": BEGINS, "lasts": HANGS, "where": "primary", "errors": "first_token_timeout"}
 FLAP = {
-    **{"name": "primary flaps", "at": BEGINS, "lasts": FLAPS, "where": "primary", "down": 2, "up": 2},
+    "name": "primary flaps",
+    "at": BEGINS,
+    "lasts": FLAPS,
+    "where": "primary",
+    "down": 2,
+    "up": 2,
     "errors": [{"kind": "server_error", "share": 0.5}, {"kind": "connect_failed", "share": 0.5}],
 }
 
@@ -100,8 +105,7 @@ def tables() -> str:
     hangs = [
         f"The primary hangs for {HANGS / 60:g} minutes:",
         "",
-        "| seed | requests meanwhile | answered, % | paid | breaker opens after, s | then first token p99, ms | healthy"
-        " | apart |",
+        "| seed | requests meanwhile | answered, % | paid | breaker opens after, s | then p99, ms | healthy | apart |",
         "|---|---:|---:|---:|---:|---:|---:|---:|",
         *(hang(seed) for seed in SEEDS),
     ]
@@ -109,8 +113,7 @@ def tables() -> str:
         "",
         "It flaps for a minute (down two seconds, up two):",
         "",
-        "| seed | requests meanwhile | answered, % | attempts that failed there beyond the usual | breaker opened"
-        " | serves half again after, s | nine in ten after, s |",
+        "| seed | requests meanwhile | answered, % | attempts lost there | opened | serves half after, s | 9 of 10 |",
         "|---|---:|---:|---:|---:|---:|---:|",
         *(flap(seed) for seed in SEEDS),
     ]
