@@ -7,7 +7,6 @@ needs for it, and nobody waits for that thread's turn of the interpreter. Everyt
 A form holds no text but names that the redactor has let pass unchanged. Forms are made anew when it learns a secret.
 """
 
-from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -28,12 +27,14 @@ class QuickLines:
         redactor: lets names pass.
     """
 
-    __slots__ = ("_forms", "_learnt", "_redactor")
+    __slots__ = ("_forms", "_learnt", "_redactor", "_second", "_time")
 
     def __init__(self, redactor: Redactor) -> None:
         self._redactor = redactor
         self._learnt = -1
         self._forms: dict[tuple[object, ...], bytes] = {}
+        self._second = -1
+        self._time = b""  # the same as text
 
     def line(self, record: RequestRecord) -> bytes | None:
         """The JSON line, or None for a record that is not of the usual kind (or cannot be told at all)."""
@@ -52,9 +53,13 @@ class QuickLines:
         overhead = total - record.upstream
         try:
             thousandths = int(record.received * 1000)
+            second = thousandths // 1000
+            if second != self._second:
+                self._time = second_text(second).encode()
+                self._second = second
             return form % (
                 record.id.encode(),
-                _second(thousandths // 1000),
+                self._time,
                 thousandths % 1000,
                 (attempt.ended - attempt.started) * 1e3,
                 b"null" if first is None else b"%.3f" % (first * 1e3),
@@ -89,11 +94,6 @@ class QuickLines:
         )
         form = self._forms[key] = text.encode()
         return form
-
-
-@lru_cache(maxsize=64)
-def _second(wall: int) -> bytes:
-    return second_text(wall).encode()
 
 
 def _json(value: object) -> str:
