@@ -72,10 +72,8 @@ _outside = msgspec.json.Decoder(_Outside).decode
 _NO_CONTROLS: Final[Mapping[str, object]] = {}
 
 
-def _limit(value: int, name: str) -> int:
-    if 0 < value < _MAX_TOKENS:
-        return value
-    raise InvalidRequest(f"'{name}' must be {_RIGHT[name]}.", param=name)
+def _senseless(name: str) -> InvalidRequest:
+    return InvalidRequest(f"'{name}' must be {_RIGHT[name]}.", param=name)
 
 
 class OpenAIChat:
@@ -85,7 +83,8 @@ class OpenAIChat:
 
     def read(self, body: bytes) -> Envelope:
         """Read the outside of a client's request."""
-        check_utf8(body)
+        if not body.isascii():
+            check_utf8(body)
         try:
             outside = _outside(body)
         except JSON_ERRORS as error:
@@ -94,19 +93,20 @@ class OpenAIChat:
             raise InvalidRequest(f"'model' must be {_RIGHT['model']}.", param="model")
         if not non_empty_list(outside.messages):
             raise InvalidRequest(f"'messages' must be {_RIGHT['messages']}.", param="messages")
-        limit = 0
-        if outside.max_completion_tokens is not None:
-            limit = _limit(outside.max_completion_tokens, "max_completion_tokens")
-        elif outside.max_tokens is not None:
-            limit = _limit(outside.max_tokens, "max_tokens")
+        limit, name = outside.max_completion_tokens, "max_completion_tokens"
+        if limit is None:
+            limit, name = outside.max_tokens, "max_tokens"
+        if limit is not None and not 0 < limit < _MAX_TOKENS:
+            raise _senseless(name)
         options = outside.stream_options
         return Envelope(
             body,
             outside.model,
             outside.stream is True,
             options is not None and options.include_usage is True,
-            limit,
-            outside.reasoning_effort not in (None, "none") or present(outside.reasoning),
+            limit or 0,
+            outside.reasoning_effort not in (None, "none")
+            or (outside.reasoning is not ABSENT and present(outside.reasoning)),
             outside.standfast or _NO_CONTROLS,
             outside.user or "",
         )

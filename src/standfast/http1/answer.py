@@ -92,7 +92,8 @@ class Answer(msgspec.Struct, eq=False):
             return
         if self._head:
             raise RuntimeError("a part of another answer has been written")
-        data = whole(self._serving, status, headers, body, self._connection(owner))
+        connection = b"" if owner.keep and self._newer else self._connection(owner)
+        data = whole(self._serving, status, headers, body, connection)
         if self._bare:
             data = data[: data.index(b"\r\n\r\n") + 4]
         self.owner = None

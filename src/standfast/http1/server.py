@@ -174,7 +174,7 @@ class ServerProtocol(Connection):
         self._state = self._timed = IDLE
         if not self.write_paused:
             self._put_off(self.serving.clock.now() + self.serving.limits.idle_timeout)
-        if not self._advancing and (self._reader.pending or self._eof):
+        if not self._advancing and (self._reader.data or self._eof):
             self._advance()
 
     # Messages.
