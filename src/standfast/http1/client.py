@@ -133,7 +133,6 @@ class UpstreamClient:
         origin: Origin,
         request: bytes,
         listener: UpstreamListener,
-        *,
         connect_timeout: float,
         tls_timeout: float,
     ) -> Call:
@@ -152,7 +151,7 @@ class UpstreamClient:
             now = self._clock.now()
             while idle:
                 connection = idle.pop()
-                if now - connection.since > self._idle_timeout or connection.transport.is_closing():
+                if now - connection.since > self._idle_timeout or connection.transport.real.is_closing():
                     connection.transport.abort()
                     continue
                 call.connection = connection

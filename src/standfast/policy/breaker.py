@@ -187,6 +187,14 @@ class Breaker(Machine):
 
         A success that was reported as `slow` is counted already; a failure that was counts as two.
         """
+        before = self._state
+        if before is _CLOSED and outcome is _SUCCESS and self._out and ticket >= self._first:  # as nearly all end
+            self._out -= 1
+            if self._evidence.row:
+                self._evidence.served(ticket)
+            if not slow:
+                self._window.count(now)
+            return None
         before = self.state(now)
         if ticket < self._first:
             if ~ticket >= self._first:
@@ -196,12 +204,11 @@ class Breaker(Machine):
         else:
             self._out -= 1
             if before is _CLOSED:
-                self._settle_closed(ticket, outcome, now, rng, slow=slow)
+                self._settle_closed(ticket, outcome, now, rng)
             elif before is _HALF_OPEN:
                 self._settle_half_open(outcome, now, rng)
             elif before is _OPEN and outcome is _SUCCESS and not slow:
-                self._move(Event.PROBED)
-                self._succeed(now)
+                self._probed(now)
         return None if self._state is before else (before, self._state)
 
     def recent(self, now: Monotonic) -> tuple[int, int]:
@@ -210,18 +217,19 @@ class Breaker(Machine):
 
     # inside
 
-    def _settle_closed(self, ticket: int, outcome: Outcome, now: Monotonic, rng: random.Random, *, slow: bool) -> None:
-        evidence = self._evidence
-        if outcome is _SUCCESS:
-            evidence.served(ticket)
-            if not slow:
-                self._window.record(now, ok=True)
-        elif outcome is _FAILURE:
+    def _settle_closed(self, ticket: int, outcome: Outcome, now: Monotonic, rng: random.Random) -> None:
+        """A call that was no success."""
+        if outcome is _FAILURE:
+            evidence = self._evidence
             run = evidence.failed(ticket, now)
             if run or evidence.failing(now):
                 self._open(Event.TRIPPED, DEAD if run >= CERTAIN else FAILING, now, rng)
         else:
             self._window.cancelled += 1
+
+    def _probed(self, now: Monotonic) -> None:
+        self._move(Event.PROBED)
+        self._succeed(now)
 
     def _settle_half_open(self, outcome: Outcome, now: Monotonic, rng: random.Random) -> None:
         if outcome is _FAILURE:
@@ -241,7 +249,7 @@ class Breaker(Machine):
         elif outcome is _SUCCESS:
             evidence.served(ticket)
             if not slow:
-                self._window.record(now, ok=True)
+                self._window.count(now)
             if self._state is _OPEN and evidence.well(now):
                 self._move(Event.PROBED)
         else:

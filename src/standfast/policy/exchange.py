@@ -51,7 +51,7 @@ class Exchange(Running):
             line = fleet.line
             if now < ask.deadline and not (line.waiting and line.blocks(ask, target.deployment)):
                 prompt = ask.prompt_tokens
-                permit = fleet.admit(target.deployment, prompt + ask.max_tokens, now, prompt=prompt)
+                permit = fleet.admit(target.deployment, prompt + ask.max_tokens, now, prompt)
                 if fleet.news:
                     self._hear()
                 if not isinstance(permit, Denied):
@@ -80,14 +80,7 @@ class Exchange(Running):
         run = self._find(permit)
         if run is None or run.first is not None:
             return []
-        run.first = now
-        ask = self.ask
-        changes = self._fleet.first_content(
-            permit, now - run.started, ask.prompt_tokens, now, self._rng, stream=ask.stream
-        )
-        if changes:
-            self.changes += changes
-            self._hear()
+        self._spoke(run, now)
         if run.behind:
             if run.purpose is Purpose.REPLAY:
                 return []
@@ -111,6 +104,18 @@ class Exchange(Running):
         self._settle(run, SUCCESS, None, usage, now)
         self._end()
         return steps
+
+    def whole(self, permit: Permit, usage: Usage | None, now: Monotonic) -> list[Step]:
+        """`first_content` and `completed` in one: of a whole reply both fall together, and `Finish` says enough."""
+        run = self._run
+        if run is None or run.permit is not permit or run.first is not None or run.behind or self._rivals is not None:
+            return [*self.first_content(permit, now), *self.completed(permit, usage, now)]
+        self._spoke(run, now)
+        self._committed = True
+        self._run = None
+        self._settle(run, SUCCESS, None, usage, now)
+        self._end()
+        return [Finish(permit)]
 
     def failed(
         self,
@@ -219,6 +224,13 @@ class Exchange(Running):
         return steps
 
     # what comes next
+
+    def _spoke(self, run: Run, now: Monotonic) -> None:
+        run.first = now
+        changes = self._fleet.first_content(run.permit, now - run.started, self.ask, now, self._rng)
+        if changes:
+            self.changes += changes
+            self._hear()
 
     def _advance(self, now: Monotonic, *, in_turn: bool = False) -> list[Step]:
         course = self._consult()

@@ -85,7 +85,7 @@ class Deadlines(msgspec.Struct, frozen=True):
     end: Monotonic
 
 
-def first_token_limit(limits: Limits, p95: float | None, *, stream: bool, reasoning: bool) -> float:
+def first_token_limit(limits: Limits, p95: float | None, stream: bool, reasoning: bool) -> float:
     """Seconds to wait for the first content; `p95` is the target's own, None while it has too little history."""
     if limits.first_token is not None:
         return limits.first_token
