@@ -19,6 +19,9 @@ class Outcome(StrEnum):
     CANCELLED = "cancelled"
 
 
+SUCCESS = Outcome.SUCCESS
+"""Every answer needs it, and up to Python 3.11 looking up an enum's member is a call."""
+
 ANSWER = "answer"
 """The purpose of attempts in general; it is told of those alone that were sent for another one."""
 

@@ -12,7 +12,7 @@ from standfast.formats._translate import relay_for
 from standfast.formats.base import StreamRelay
 from standfast.providers.base import CLASSIFIED_BODY_BYTES, Answer
 
-SUCCESS = 2
+GOOD = 2
 """HTTP's class of success."""
 TOO_MANY = 429
 BLANK = b" \r\n\xef\xbb\xbf"
@@ -48,7 +48,7 @@ class Call(Lifeline):
             seat.unread -= 1
         else:
             self._drive.told(self, headers)
-        if not self._drive.stream or status // 100 != SUCCESS:
+        if not self._drive.stream or status // 100 != GOOD:
             return
         kind = next((value for name, value in headers if name == b"content-type"), b"").lower()
         if kind.startswith(b"text/html") or b"json" in kind:
@@ -103,7 +103,7 @@ class Call(Lifeline):
             self._over()
         elif self._relay is not None:
             self._close(self._relay)
-        elif self._status // 100 == SUCCESS:
+        elif self._status // 100 == GOOD:
             self._whole(self._body[0] if len(self._body) == 1 else b"".join(self._body))
         else:
             self._fail(self._classify(b"".join(self._body)[:CLASSIFIED_BODY_BYTES]))

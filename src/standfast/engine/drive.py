@@ -49,7 +49,8 @@ class Drive(Attempts):
         """Set off. The answer goes through `out`, now or later."""
         services = self.services
         now = self.exchange.ask.arrived
-        self.prepare()
+        if self.stream or self.exchange.route.rename:
+            self.prepare()
         if self.reserve is not None and (kept := self.reserve.at_once(now)) is not None:
             self.serve(kept)
             return

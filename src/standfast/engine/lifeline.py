@@ -63,7 +63,8 @@ class Lifeline(msgspec.Struct, eq=False):
         lane.due = limits.first_content
         lane.gap = limits.gap
         lane.end = limits.end
-        lane.touched = UNTOUCHED
+        if lane.touched >= 0:
+            lane.touched = UNTOUCHED
         client = self._drive.services.client
         upstream = client.send(self.outlet.origin, request, listener, limits.connect, limits.tls)
         if self._phase is OVER:

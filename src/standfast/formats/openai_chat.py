@@ -33,7 +33,7 @@ from standfast.formats._openai_relay import OpenAIRelay
 from standfast.formats._openai_reply import inspect
 from standfast.formats._openai_stream import OpenAIReader, OpenAIWriter, answer_text, finish_of
 from standfast.formats._openai_wire import error_body, error_event, loose_usage, usage_object, usage_of
-from standfast.formats.base import Envelope, ReplyFacts
+from standfast.formats.base import Envelope
 
 _MAX_TOKENS: Final = 1 << 31
 
@@ -117,14 +117,13 @@ class OpenAIChat:
         A body that names `model` twice is written anew too, so that no two parsers can disagree about it.
         """
         body = envelope.body
-        controls = b'"standfast"' in body or bool(envelope.controls)
+        # `in` first takes the needle for a number, and makes an exception of it
+        controls = body.find(b'"standfast"') >= 0 or envelope.controls
         if not params and not controls and envelope.model == model and body.count(b'"model"') == 1:
             return body
         return replace(body, {**requests.with_twins(params), "model": model, "standfast": None})
 
-    def inspect_reply(self, body: bytes) -> ReplyFacts:
-        """The facts of a complete reply; `error` is the whole body that holds it."""
-        return inspect(body)
+    inspect_reply = staticmethod(inspect)
 
     def relay(self, *, include_usage: bool, max_event_bytes: int) -> OpenAIRelay:
         """A relay for a stream whose client speaks the same format."""

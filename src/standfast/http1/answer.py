@@ -50,7 +50,8 @@ def whole(serving: Serving, status: int, headers: bytes, body: bytes, connection
     line = STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status
     if status in _NO_CONTENT:
         return b"".join((line, headers, serving.date_line(), connection, b"\r\n"))
-    return b"%b%b%b%bcontent-length: %d\r\n\r\n%b" % (line, headers, serving.date_line(), connection, len(body), body)
+    length = b"content-length: %d\r\n\r\n" % len(body)
+    return b"".join((line, headers, serving.date_line(), connection, length, body))
 
 
 class Answer(msgspec.Struct, eq=False):

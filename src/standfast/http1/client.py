@@ -145,7 +145,6 @@ class UpstreamClient:
             connect_timeout: seconds for name and TCP together, if a connection must be opened.
             tls_timeout: seconds for the TLS handshake.
         """
-        call = Call(self, origin, request, listener, connect_timeout, tls_timeout)
         idle = self._idle.get(origin)
         if idle:
             now = self._clock.now()
@@ -154,9 +153,10 @@ class UpstreamClient:
                 if now - connection.since > self._idle_timeout or connection.transport.real.is_closing():
                     connection.transport.abort()
                     continue
-                call.connection = connection
+                call = Call(self, origin, request, listener, connect_timeout, tls_timeout, connection)
                 connection.begin(call, request, now)
                 return call
+        call = Call(self, origin, request, listener, connect_timeout, tls_timeout)
         self._dial(call)
         return call
 

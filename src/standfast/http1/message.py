@@ -62,6 +62,7 @@ class MessageReader:
         "_line_checked",
         "_lines",
         "_missing",
+        "_most",
         "_parser",
         "_parts",
         "_pos",
@@ -74,6 +75,7 @@ class MessageReader:
 
     def __init__(self, limits: ServerLimits) -> None:
         self._limits = limits
+        self._most = limits.body_bytes  # settings are read through Python; what every request needs is read once
         self._parser = HeadParser()
         self.data: bytes | bytearray = b""
         self._pos = 0
@@ -136,7 +138,7 @@ class MessageReader:
         head = repetition.head
         if head is None or self.data:
             return None
-        request = head.request(data, self._limits.body_bytes, peer)
+        request = head.request(data, self._most, peer)
         if request is not None:
             repetition.misses = 0
             self.line = head.line

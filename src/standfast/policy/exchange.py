@@ -17,7 +17,7 @@ What comes next after a failure stands in `policy.course`, which is consulted wh
 
 from collections.abc import Collection, Sequence
 
-from standfast.canon.attempt import Attempt, Outcome
+from standfast.canon.attempt import SUCCESS, Attempt, Outcome
 from standfast.canon.failure import Failure, FailureKind
 from standfast.canon.instants import NEVER, Monotonic
 from standfast.canon.rates import Rate
@@ -28,8 +28,6 @@ from standfast.policy.hedge import hedge, hedge_at
 from standfast.policy.route import Target
 from standfast.policy.running import Running
 from standfast.policy.steps import Abandon, Commit, Finish, Freed, Purpose, Queue, Refuse, Remind, Shed, Step
-
-SUCCESS = Outcome.SUCCESS  # every answer needs it, and up to Python 3.11 looking up an enum's member is a call
 
 
 class Exchange(Running):
@@ -111,10 +109,10 @@ class Exchange(Running):
         if run is None or run.permit is not permit or run.first is not None or run.behind or self._rivals is not None:
             return [*self.first_content(permit, now), *self.completed(permit, usage, now)]
         self._spoke(run, now)
-        self._committed = True
+        self._committed = self.over = True
         self._run = None
         self._settle(run, SUCCESS, None, usage, now)
-        self._end()
+        self._budget.ended()
         return [Finish(permit)]
 
     def failed(

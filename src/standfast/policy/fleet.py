@@ -19,7 +19,7 @@ import random
 from collections.abc import Collection, Mapping, Sequence
 
 from standfast.canon.ask import Ask
-from standfast.canon.attempt import Outcome
+from standfast.canon.attempt import SUCCESS, Outcome
 from standfast.canon.deployment import Deployment
 from standfast.canon.failure import Failure
 from standfast.canon.instants import NEVER, Monotonic
@@ -189,13 +189,13 @@ class Fleet:
             return ()
         permit.settled = True
         if permit.trail is not None:
-            permit.trail.pace.ended(permit.trail, completion if outcome is Outcome.SUCCESS else None, now)
+            permit.trail.pace.ended(permit.trail, completion if outcome is SUCCESS else None, now)
         place, seat = permit.place, permit.seat
         place.in_flight -= 1
         seat.key.in_flight -= 1
         if seat.metered:
             give_back(permit, tokens, now)
-        if outcome is Outcome.SUCCESS:
+        if outcome is SUCCESS:
             served(place, seat, now)
         changes: tuple[Change, ...] = ()
         if failure is not None:

@@ -92,7 +92,9 @@ def first_token_limit(limits: Limits, p95: float | None, stream: bool, reasoning
     start, floor = (AUTO_STREAM, AUTO_STREAM_FLOOR) if stream else (AUTO_WHOLE, AUTO_WHOLE_FLOOR)
     if reasoning:  # the history may be that of requests which did not ask for it
         start, floor = AUTO_REASONING, AUTO_WHOLE
-    return start if p95 is None else max(floor, AUTO_FACTOR * p95)
+    if p95 is None:
+        return start
+    return AUTO_FACTOR * p95 if AUTO_FACTOR * p95 > floor else floor  # noqa: FURB136 - a call for every attempt
 
 
 def thinks(model: str) -> bool:
