@@ -4,6 +4,7 @@ The hot path (`request_ended`) only adds to plain integers; prometheus-client ob
 All durations are seconds. Labels are bounded, see `_tally`.
 """
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TypeAlias
 
@@ -148,11 +149,18 @@ class PrometheusHook:
         labels = (record.model, record.operation, record.stream, record.status, record.code, deployment, outcome)
         row = self._rows.get(labels) or self._row(labels)
         row.requests.value += 1
-        row.seconds.observe(record.total)
-        if record.first_token is not None:
-            row.first_token.observe(record.first_token)
-        overhead = record.total - record.upstream
-        self.overhead.observe(overhead if overhead > 0.0 else 0.0)  # noqa: FURB136 - a call costs more than the rest of the line
+        total, first = record.total, record.first_token
+        overhead = total - record.upstream
+        if overhead < 0.0:  # noqa: PLR1730 - a call costs more than the rest of the line
+            overhead = 0.0
+        # What every request has is put into its bucket here: the call would cost as much as the rest.
+        seconds, own = row.seconds, self.overhead
+        seconds.counts[bisect_left(seconds.bounds, total)] += 1
+        seconds.total += total
+        own.counts[bisect_left(own.bounds, overhead)] += 1
+        own.total += overhead
+        if first is not None:
+            row.first_token.observe(first)
         if row.attempt is not None:
             row.attempt.value += 1
         elif attempts:
