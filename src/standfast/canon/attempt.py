@@ -26,7 +26,7 @@ ANSWER = "answer"
 """The purpose of attempts in general; it is told of those alone that were sent for another one."""
 
 
-class Attempt(msgspec.Struct, frozen=True):
+class Attempt(msgspec.Struct, frozen=True, gc=False):
     """One line of a request's trace. Times are seconds since the request arrived.
 
     Attributes:

@@ -60,9 +60,9 @@ class Serving:
 
     def date_line(self) -> bytes:
         """The date header, renewed every second."""
-        second = int(self.clock.wall())
-        if second != self._second:
-            self._second = second
+        now = self.clock.wall()
+        if not self._second <= now < self._second + 1:
+            self._second = second = int(now)
             self._date = b"date: %b\r\n" % formatdate(second, usegmt=True).encode()
         return self._date
 

@@ -68,7 +68,7 @@ class TimeoutOverrides(Settings):
         return defaults.model_copy(update=self.model_dump(exclude_none=True))
 
 
-class Deadlines(msgspec.Struct, frozen=True):
+class Deadlines(msgspec.Struct, frozen=True, gc=False):
     """The limits of one attempt, resolved.
 
     Attributes:
