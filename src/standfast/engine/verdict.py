@@ -19,7 +19,7 @@ class Unclassified(Exception):
         self.body = body
 
 
-def verdict(  # noqa: PLR0917 - one caller, on every request, and keywords make a call twice as dear
+def verdict(  # noqa: PLR0917 - one caller, on every request: keywords cost more
     upstream: Format, client: Format, body: bytes, stream: bool, status: int, clock: Clock
 ) -> tuple[Failure | None, bytes, Usage | None]:
     """Judge a whole reply and write it as the client wants it.

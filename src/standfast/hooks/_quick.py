@@ -21,7 +21,7 @@ FORMS: Final = 4_096
 
 
 THOUSANDTHS: Final = tuple(b"%03d" % number for number in range(1000))
-"""Three digits each: filling in a width costs more than all of the line's other numbers."""
+"""Three digits each: a number with a width is formatted the slow way."""
 
 
 class QuickLines:

@@ -153,7 +153,7 @@ class PrometheusHook:
         overhead = total - record.upstream
         if overhead < 0.0:  # noqa: PLR1730 - a call costs more than the rest of the line
             overhead = 0.0
-        # What every request has is put into its bucket here: the call would cost as much as the rest.
+        # What every request has is put into its bucket here, as `Histogram.observe` does, without the calls.
         seconds, own = row.seconds, self.overhead
         seconds.counts[bisect_left(seconds.bounds, total)] += 1
         seconds.total += total

@@ -171,7 +171,7 @@ class Fleet:
                 withdraw(place, seat, 0, now)
         return None
 
-    def settle(  # noqa: PLR0917 - on every request, and keywords make a call twice as dear
+    def settle(  # noqa: PLR0917 - on every request: keywords cost more
         self,
         permit: Permit,
         outcome: Outcome,
