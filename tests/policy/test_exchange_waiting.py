@@ -380,12 +380,12 @@ class Sparing(Fleet):
 
     spared: dict[str, str]
 
-    def admit(self, deployment, tokens, now, *, tried_keys=(), soft=False, prompt=0) -> Permit | Denied:  # type: ignore[no-untyped-def,override]  # noqa: ANN001 - as the fleet's
+    def admit(self, deployment, tokens, now, prompt=0, tried_keys=(), *, soft=False) -> Permit | Denied:  # type: ignore[no-untyped-def,override]  # noqa: ANN001 - as the fleet's
         """Denied for a soft reason, unless it is asked softly."""
         why = self.spared.get(deployment.name)
         if why is not None and not soft:
             return Denied(why, Monotonic(now + 5.0))
-        return super().admit(deployment, tokens, now, tried_keys=tried_keys, soft=soft, prompt=prompt)
+        return super().admit(deployment, tokens, now, prompt, tried_keys, soft=soft)
 
 
 def sparing(spared: dict[str, str], *names: str) -> Scene:

@@ -3,6 +3,7 @@
 import random
 from collections.abc import Sequence
 
+from standfast.canon.ask import Ask
 from standfast.canon.attempt import Outcome
 from standfast.canon.deployment import Deployment
 from standfast.canon.facts import Facts
@@ -55,7 +56,9 @@ def answered(
 ) -> None:
     """A stream of so many tokens that began at `now`: seconds to the first one, seconds after it."""
     permit = begin(fleet, target, now)
-    fleet.first_content(permit, first, 100, Monotonic(now + first), random.Random(1), stream=True)
+    fleet.first_content(
+        permit, first, Ask("m", stream=True, prompt_tokens=100), Monotonic(now + first), random.Random(1)
+    )
     end = Monotonic(now + first + rest)
     fleet.settle(permit, Outcome.SUCCESS, end, random.Random(1), tokens=tokens + 100, completion=tokens)
 

@@ -8,7 +8,7 @@ from standfast.canon.instants import NEVER, Monotonic
 LOWEST_PRIORITY, DEFAULT_PRIORITY, HIGHEST_PRIORITY = 1, 3, 5
 
 
-class Ask(msgspec.Struct, frozen=True):
+class Ask(msgspec.Struct, frozen=True, gc=False):
     """One client request, as the judgement sees it.
 
     Attributes:

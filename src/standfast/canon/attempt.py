@@ -19,11 +19,14 @@ class Outcome(StrEnum):
     CANCELLED = "cancelled"
 
 
+SUCCESS = Outcome.SUCCESS
+"""Every answer needs it, and up to Python 3.11 looking up an enum's member is a call."""
+
 ANSWER = "answer"
 """The purpose of attempts in general; it is told of those alone that were sent for another one."""
 
 
-class Attempt(msgspec.Struct, frozen=True):
+class Attempt(msgspec.Struct, frozen=True, gc=False):
     """One line of a request's trace. Times are seconds since the request arrived.
 
     Attributes:

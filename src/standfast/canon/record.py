@@ -8,7 +8,7 @@ from standfast.canon.instants import Wall
 from standfast.canon.usage import Usage
 
 
-class RequestRecord(msgspec.Struct, frozen=True):
+class RequestRecord(msgspec.Struct, frozen=True, gc=False):
     """One finished request. Durations are seconds.
 
     Attributes:

@@ -2,8 +2,10 @@
 
 import msgspec
 
+# `gc=False` on values: none can lead back to itself, so the garbage collector need not look.
 
-class Usage(msgspec.Struct, frozen=True):
+
+class Usage(msgspec.Struct, frozen=True, gc=False):
     """Token counts in OpenAI's convention.
 
     `cached` and `cache_written` are inside `prompt`, `reasoning` is inside `completion`; formats whose provider counts

@@ -12,6 +12,8 @@ from standfast.formats._translate import relay_for
 from standfast.formats.base import StreamRelay
 from standfast.providers.base import CLASSIFIED_BODY_BYTES, Answer
 
+GOOD = 2
+"""HTTP's class of success."""
 TOO_MANY = 429
 BLANK = b" \r\n\xef\xbb\xbf"
 SSE = (b"data:", b"event:", b":", b"id:", b"retry:")
@@ -46,7 +48,7 @@ class Call(Lifeline):
             seat.unread -= 1
         else:
             self._drive.told(self, headers)
-        if not self._drive.stream or not self._succeeded:
+        if not self._drive.stream or status // 100 != GOOD:
             return
         kind = next((value for name, value in headers if name == b"content-type"), b"").lower()
         if kind.startswith(b"text/html") or b"json" in kind:
@@ -101,7 +103,7 @@ class Call(Lifeline):
             self._over()
         elif self._relay is not None:
             self._close(self._relay)
-        elif self._succeeded:
+        elif self._status // 100 == GOOD:
             self._whole(self._body[0] if len(self._body) == 1 else b"".join(self._body))
         else:
             self._fail(self._classify(b"".join(self._body)[:CLASSIFIED_BODY_BYTES]))
@@ -214,12 +216,7 @@ class Call(Lifeline):
             return
         try:
             failure, out, usage = verdict(
-                self._format,
-                self._client_format,
-                body,
-                stream=drive.stream,
-                status=self._status,
-                clock=drive.services.clock,
+                self._format, self._client_format, body, drive.stream, self._status, drive.services.clock
             )
         except Unclassified as error:
             self._fail(self._classify(error.body))
@@ -237,7 +234,3 @@ class Call(Lifeline):
         # Providers quote keys; what is read here may be shown to the client, so they go before anything is cut or read.
         answer = Answer(self._status, self._headers, services.redactor.known(body), services.clock.wall())
         return self.outlet.provider.classify(answer)
-
-    @property
-    def _succeeded(self) -> bool:
-        return self._status // 100 == 2  # noqa: PLR2004 - HTTP's class of success

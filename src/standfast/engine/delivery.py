@@ -50,6 +50,7 @@ class Delivery(msgspec.Struct, eq=False):
         out: the client's side.
         stream: the client wants server-sent events.
         deadline: instant after which nobody waits for the answer.
+        received: wall time when the request was complete.
         due, beat_at: when the watch is to call `expired`.
         touched: the watch's turn after which content came last; `due` is then moved to `gap` seconds later, `end` at
             most.
@@ -72,6 +73,7 @@ class Delivery(msgspec.Struct, eq=False):
     id: str = ""
     stream: bool = False
     deadline: float = NEVER
+    received: Wall = Wall(0.0)
     due: float = NEVER
     beat_at: float = NEVER
     calm: "set[Drive] | None" = None
@@ -86,7 +88,6 @@ class Delivery(msgspec.Struct, eq=False):
     heard: Heard | None = None
     answering: str = ""
     resumed: bool = False
-    _received: Wall = Wall(0.0)
     _body: bytes = b""
     _first: Monotonic | None = None
     _napped: float = 0.0
@@ -97,20 +98,15 @@ class Delivery(msgspec.Struct, eq=False):
     _opened: bool = False
     _over: bool = False
 
-    def __post_init__(self) -> None:
-        services, exchange = self.services, self.exchange
-        ask, route = exchange.ask, exchange.route
-        self.id = services.request_id()
-        self.deadline = ask.deadline
-        self._received = services.clock.wall()
-        if ask.stream:
-            self.stream = True
-            if route.on_break != "error":
-                self._tape = Tape(MOST_TOLD)
-        if route.rename:
-            self._renamer = Renamer(ask.model)
-
     # while it goes on
+
+    def prepare(self) -> None:
+        """Before it sets off: what its route wants to be done with the answer."""
+        route = self.exchange.route
+        if self.stream and route.on_break != "error":
+            self._tape = Tape(MOST_TOLD)
+        if route.rename:
+            self._renamer = Renamer(self.exchange.ask.model)
 
     def beat(self, now: Monotonic) -> None:
         """If nothing has been said for a while, say something: idle proxies must not cut the stream."""
@@ -206,7 +202,7 @@ class Delivery(msgspec.Struct, eq=False):
         answering = self.answering
         if kept is not None:
             fallback, answering, outcome = kept.fallback, kept.deployment or kept.model, kept.source
-        headers = attempt_headers(self.id, attempts, fallback=fallback)
+        headers = attempt_headers(self.id, attempts, fallback)
         if self.reserve is not None:
             headers += self.reserve.mark
         if self.inquiry.controls.trace:
@@ -229,7 +225,8 @@ class Delivery(msgspec.Struct, eq=False):
         """Tell the hooks what became of the request."""
         services, ask, attempts = self.services, self.exchange.ask, self.exchange.attempts
         services.watch.leave(self)  # type: ignore[arg-type]  # a drive, always
-        self._forget_reminder()
+        if self._reminder is not None:
+            self._forget_reminder()
         arrived = ask.arrived
         upstream = self._napped
         for attempt in attempts:
@@ -239,7 +236,7 @@ class Delivery(msgspec.Struct, eq=False):
         services.bus.request_ended(
             RequestRecord(
                 self.id,
-                self._received,
+                self.received,
                 ask.caller,
                 ask.model,
                 ask.operation,

@@ -49,6 +49,8 @@ class Drive(Attempts):
         """Set off. The answer goes through `out`, now or later."""
         services = self.services
         now = self.exchange.ask.arrived
+        if self.stream or self.exchange.route.rename:
+            self.prepare()
         if self.reserve is not None and (kept := self.reserve.at_once(now)) is not None:
             self.serve(kept)
             return
@@ -168,12 +170,12 @@ class Drive(Attempts):
         now = self.services.clock.now()
         self._body = body if self._renamer is None else self._renamer.whole(body)
         self.served = call.target
-        steps = self.exchange.first_content(call.permit, now)
         if self._rivals:
-            self._perform(steps, now)
+            self._perform(self.exchange.first_content(call.permit, now), now)
         self._call = None
-        self._perform(self.exchange.completed(call.permit, usage, now), now)
-        self._freed(call.target, now)
+        self._perform(self.exchange.whole(call.permit, usage, now), now)
+        if self.services.watch.lines:
+            self._freed(call.target, now)
 
     def repeated(self, call: Lifeline) -> None:
         """The wire sent the request a second time."""

@@ -216,7 +216,8 @@ class Gateway:
         if route.curious or controls.wishes is not None or controls.trace:
             snapshot, ask, route = self._considered(inquiry, snapshot, ask, route)
         exchange = Exchange(ask, route, snapshot.fleet, services.budget, services.rng)
-        drive = Drive(services, snapshot, inquiry, exchange, out)
+        identity, received = services.request_id(), services.clock.wall()
+        drive = Drive(services, snapshot, inquiry, exchange, out, identity, ask.stream, ask.deadline, received)
         if snapshot.terms or controls.validate is not None:
             drive.demands, drive.reserve = services.answers.prepare(inquiry, route.model, snapshot)
         drive.start()

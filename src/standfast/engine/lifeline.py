@@ -58,18 +58,15 @@ class Lifeline(msgspec.Struct, eq=False):
     _paused: bool = False
     _upstream: UpstreamCall | None = None
 
-    def __post_init__(self) -> None:
+    def _send(self, listener: UpstreamListener, request: bytes) -> None:
         lane, limits = self._lane, self._limits
         lane.due = limits.first_content
         lane.gap = limits.gap
         lane.end = limits.end
-        lane.touched = UNTOUCHED
-
-    def _send(self, listener: UpstreamListener, request: bytes) -> None:
-        services, limits = self._drive.services, self._limits
-        upstream = services.client.send(
-            self.outlet.origin, request, listener, connect_timeout=limits.connect, tls_timeout=limits.tls
-        )
+        if lane.touched >= 0:
+            lane.touched = UNTOUCHED
+        client = self._drive.services.client
+        upstream = client.send(self.outlet.origin, request, listener, limits.connect, limits.tls)
         if self._phase is OVER:
             upstream.cancel()
         else:
@@ -152,7 +149,8 @@ class Lifeline(msgspec.Struct, eq=False):
             self._drive.failed(self, failure, self.usage)
 
     def _over(self) -> None:
-        self._tell_repeat()
+        if self._upstream is not None and self._upstream.retried_stale:
+            self._tell_repeat()
         if self._phase is DRAINING:
             self._drive.lingered()
         self._phase = OVER

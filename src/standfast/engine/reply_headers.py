@@ -25,7 +25,7 @@ def deployment_headers(deployment: Deployment) -> bytes:
     return f"x-standfast-model: {model}\r\nx-standfast-deployment: {name}\r\n".encode("latin-1")
 
 
-def attempt_headers(request_id: str, attempts: int, *, fallback: bool) -> bytes:
+def attempt_headers(request_id: str, attempts: int, fallback: bool) -> bytes:
     """Id, number of upstream attempts, and whether another target than the first choice answered."""
     tail = _TAILS.get((attempts, fallback)) or _tail(attempts, fallback=fallback)
     return b"x-standfast-request-id: " + request_id.encode() + tail

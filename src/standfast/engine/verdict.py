@@ -19,8 +19,8 @@ class Unclassified(Exception):
         self.body = body
 
 
-def verdict(
-    upstream: Format, client: Format, body: bytes, *, stream: bool, status: int, clock: Clock
+def verdict(  # noqa: PLR0917 - one caller, on every request: keywords cost more
+    upstream: Format, client: Format, body: bytes, stream: bool, status: int, clock: Clock
 ) -> tuple[Failure | None, bytes, Usage | None]:
     """Judge a whole reply and write it as the client wants it.
 

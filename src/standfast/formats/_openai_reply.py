@@ -143,12 +143,12 @@ def failed(body: Body) -> bool:
     return present(body.error) or (body.object == "error" and not body.choices)
 
 
-def inspect(data: bytes) -> ReplyFacts:
-    """The facts of a complete chat reply; `error` is then the whole body."""
+def inspect(body: bytes) -> ReplyFacts:
+    """The facts of a complete chat reply; `error` is the whole body that holds it."""
     try:
-        quick = _quick(data)
+        quick = _quick(body)
     except JSON_ERRORS:
-        return _inspect_slowly(data)
+        return _inspect_slowly(body)
     return ReplyFacts(quick_usage_of(quick.usage), quick.choices[0].finish_reason)
 
 

@@ -21,8 +21,10 @@ from standfast.canon.prefill import Prefill
 from standfast.canon.usage import Usage
 from standfast.errors import StandfastError
 
+# `gc=False` on values: none can lead back to itself, so the garbage collector need not look.
 
-class Envelope(msgspec.Struct):
+
+class Envelope(msgspec.Struct, gc=False):
     """The outside of a client's request: what is needed to route it, read without understanding the rest.
 
     Attributes:
@@ -46,7 +48,7 @@ class Envelope(msgspec.Struct):
     user: str = ""
 
 
-class ReplyFacts(msgspec.Struct, frozen=True):
+class ReplyFacts(msgspec.Struct, frozen=True, gc=False):
     """What a complete reply says about itself.
 
     Attributes:

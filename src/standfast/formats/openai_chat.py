@@ -33,7 +33,7 @@ from standfast.formats._openai_relay import OpenAIRelay
 from standfast.formats._openai_reply import inspect
 from standfast.formats._openai_stream import OpenAIReader, OpenAIWriter, answer_text, finish_of
 from standfast.formats._openai_wire import error_body, error_event, loose_usage, usage_object, usage_of
-from standfast.formats.base import Envelope, ReplyFacts
+from standfast.formats.base import Envelope
 
 _MAX_TOKENS: Final = 1 << 31
 
@@ -72,10 +72,8 @@ _outside = msgspec.json.Decoder(_Outside).decode
 _NO_CONTROLS: Final[Mapping[str, object]] = {}
 
 
-def _limit(value: int, name: str) -> int:
-    if 0 < value < _MAX_TOKENS:
-        return value
-    raise InvalidRequest(f"'{name}' must be {_RIGHT[name]}.", param=name)
+def _senseless(name: str) -> InvalidRequest:
+    return InvalidRequest(f"'{name}' must be {_RIGHT[name]}.", param=name)
 
 
 class OpenAIChat:
@@ -85,7 +83,8 @@ class OpenAIChat:
 
     def read(self, body: bytes) -> Envelope:
         """Read the outside of a client's request."""
-        check_utf8(body)
+        if not body.isascii():
+            check_utf8(body)
         try:
             outside = _outside(body)
         except JSON_ERRORS as error:
@@ -94,19 +93,20 @@ class OpenAIChat:
             raise InvalidRequest(f"'model' must be {_RIGHT['model']}.", param="model")
         if not non_empty_list(outside.messages):
             raise InvalidRequest(f"'messages' must be {_RIGHT['messages']}.", param="messages")
-        limit = 0
-        if outside.max_completion_tokens is not None:
-            limit = _limit(outside.max_completion_tokens, "max_completion_tokens")
-        elif outside.max_tokens is not None:
-            limit = _limit(outside.max_tokens, "max_tokens")
+        limit, name = outside.max_completion_tokens, "max_completion_tokens"
+        if limit is None:
+            limit, name = outside.max_tokens, "max_tokens"
+        if limit is not None and not 0 < limit < _MAX_TOKENS:
+            raise _senseless(name)
         options = outside.stream_options
         return Envelope(
             body,
             outside.model,
             outside.stream is True,
             options is not None and options.include_usage is True,
-            limit,
-            outside.reasoning_effort not in (None, "none") or present(outside.reasoning),
+            limit or 0,
+            outside.reasoning_effort not in (None, "none")
+            or (outside.reasoning is not ABSENT and present(outside.reasoning)),
             outside.standfast or _NO_CONTROLS,
             outside.user or "",
         )
@@ -117,14 +117,13 @@ class OpenAIChat:
         A body that names `model` twice is written anew too, so that no two parsers can disagree about it.
         """
         body = envelope.body
-        controls = b'"standfast"' in body or bool(envelope.controls)
+        # `in` first takes the needle for a number, and makes an exception of it
+        controls = body.find(b'"standfast"') >= 0 or envelope.controls
         if not params and not controls and envelope.model == model and body.count(b'"model"') == 1:
             return body
         return replace(body, {**requests.with_twins(params), "model": model, "standfast": None})
 
-    def inspect_reply(self, body: bytes) -> ReplyFacts:
-        """The facts of a complete reply; `error` is the whole body that holds it."""
-        return inspect(body)
+    inspect_reply = staticmethod(inspect)
 
     def relay(self, *, include_usage: bool, max_event_bytes: int) -> OpenAIRelay:
         """A relay for a stream whose client speaks the same format."""

@@ -7,18 +7,21 @@ needs for it, and nobody waits for that thread's turn of the interpreter. Everyt
 A form holds no text but names that the redactor has let pass unchanged. Forms are made anew when it learns a secret.
 """
 
-from functools import lru_cache
 from typing import Final
 
 import msgspec
 
-from standfast.canon.attempt import Outcome
+from standfast.canon.attempt import SUCCESS
 from standfast.canon.record import RequestRecord
 from standfast.hooks._lines import second_text
 from standfast.redact import Redactor
 
 FORMS: Final = 4_096
 """Combinations of names for which a form is kept."""
+
+
+THOUSANDTHS: Final = tuple(b"%03d" % number for number in range(1000))
+"""Three digits each: a number with a width is formatted the slow way."""
 
 
 class QuickLines:
@@ -28,12 +31,14 @@ class QuickLines:
         redactor: lets names pass.
     """
 
-    __slots__ = ("_forms", "_learnt", "_redactor")
+    __slots__ = ("_forms", "_learnt", "_redactor", "_second", "_time")
 
     def __init__(self, redactor: Redactor) -> None:
         self._redactor = redactor
         self._learnt = -1
         self._forms: dict[tuple[object, ...], bytes] = {}
+        self._second = -1
+        self._time = b""  # the same as text
 
     def line(self, record: RequestRecord) -> bytes | None:
         """The JSON line, or None for a record that is not of the usual kind (or cannot be told at all)."""
@@ -42,7 +47,7 @@ class QuickLines:
             return None  # an answer of the gateway's own reports no usage
         attempt = attempts[0]
         deployment = record.deployment
-        if attempt.outcome is not Outcome.SUCCESS or attempt.deployment != deployment or attempt.failure is not None:
+        if attempt.outcome is not SUCCESS or attempt.deployment != deployment or attempt.failure is not None:
             return None
         key = (record.model, deployment, record.caller, record.operation, record.status, record.stream, record.priority)
         form = self._forms.get(key) if self._learnt == self._redactor.learnt else None
@@ -52,10 +57,14 @@ class QuickLines:
         overhead = total - record.upstream
         try:
             thousandths = int(record.received * 1000)
+            second = thousandths // 1000
+            if second != self._second:
+                self._time = second_text(second).encode()
+                self._second = second
             return form % (
                 record.id.encode(),
-                _second(thousandths // 1000),
-                thousandths % 1000,
+                self._time,
+                THOUSANDTHS[thousandths % 1000],
                 (attempt.ended - attempt.started) * 1e3,
                 b"null" if first is None else b"%.3f" % (first * 1e3),
                 total * 1e3,
@@ -79,7 +88,7 @@ class QuickLines:
             return b""
         model, deployment, caller, operation = (_json(text) for text in (*names, record.operation))
         text = (
-            '{"event":"request","id":"%b","time":"%b.%03dZ",'
+            '{"event":"request","id":"%b","time":"%b.%bZ",'
             f'"caller":{caller},"model":{model},"operation":{operation},"deployment":{deployment},'
             f'"status":{record.status},"code":"","stream":{_json(record.stream)},"fallback":false,'
             f'"attempts":[{{"target":{deployment},"outcome":"success","kind":null,"ms":%.3f}}],'
@@ -89,11 +98,6 @@ class QuickLines:
         )
         form = self._forms[key] = text.encode()
         return form
-
-
-@lru_cache(maxsize=64)
-def _second(wall: int) -> bytes:
-    return second_text(wall).encode()
 
 
 def _json(value: object) -> str:

@@ -4,7 +4,9 @@ The hot path (`request_ended`) only adds to plain integers; prometheus-client ob
 All durations are seconds. Labels are bounded, see `_tally`.
 """
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TypeAlias
 
 from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
@@ -50,12 +52,23 @@ BREAKER_STATES = ("closed", "open", "half_open", "forced_open", "forced_closed")
 _CLIENT_GONE = 499
 
 
+_Labels: TypeAlias = tuple[str, str, bool, int, str, str, str]
+"""Model, operation, stream, status and code of a request; deployment and outcome of its only attempt, else empty."""
+
+
 class _Row:
-    """Everything that a request with these labels adds to, looked up once."""
+    """Everything that a request with these labels adds to, looked up once.
 
-    __slots__ = ("failovers", "first_token", "requests", "seconds")
+    Attributes:
+        attempt: how its only attempt ended; None for a request with none or several.
+    """
 
-    def __init__(self, requests: Count, seconds: Histogram, first_token: Histogram, failovers: Count) -> None:
+    __slots__ = ("attempt", "failovers", "first_token", "requests", "seconds")
+
+    def __init__(
+        self, requests: Count, seconds: Histogram, first_token: Histogram, failovers: Count, attempt: Count | None
+    ) -> None:
+        self.attempt = attempt
         self.requests = requests
         self.seconds = seconds
         self.first_token = first_token
@@ -117,7 +130,7 @@ class PrometheusHook:
         self.seconds = Family(("model", "stream"), lambda: Histogram(REQUEST_BOUNDS), cap)
         self.overhead = Histogram(OVERHEAD_BOUNDS)
         self._cap = cap
-        self._rows: dict[tuple[str, str, bool, int, str], _Row] = {}
+        self._rows: dict[_Labels, _Row] = {}
         self._outcomes: dict[tuple[str, str], Count] = {}
         self._token_rows: dict[str, _Tokens] = {}
         self._registry = CollectorRegistry()
@@ -127,31 +140,43 @@ class PrometheusHook:
 
     def request_ended(self, record: RequestRecord) -> None:
         """Count a request: a few look-ups and additions."""
-        labels = (record.model, record.operation, record.stream, record.status, record.code)
+        attempts = record.attempts
+        deployment = outcome = ""
+        if len(attempts) == 1:
+            only = attempts[0]
+            failure = only.failure
+            deployment, outcome = only.deployment, only.outcome if failure is None else failure.kind
+        labels = (record.model, record.operation, record.stream, record.status, record.code, deployment, outcome)
         row = self._rows.get(labels) or self._row(labels)
         row.requests.value += 1
-        row.seconds.observe(record.total)
-        if record.first_token is not None:
-            row.first_token.observe(record.first_token)
-        overhead = record.total - record.upstream
-        self.overhead.observe(overhead if overhead > 0.0 else 0.0)  # noqa: FURB136 - a call costs more than the rest of the line
-        attempts = record.attempts
-        for attempt in attempts:
-            failure = attempt.failure
-            key = (attempt.deployment, attempt.outcome if failure is None else failure.kind)
-            count = self._outcomes.get(key) or self._outcome(key)
-            count.value += 1
-        if len(attempts) > 1:
+        total, first = record.total, record.first_token
+        overhead = total - record.upstream
+        if overhead < 0.0:  # noqa: PLR1730 - a call costs more than the rest of the line
+            overhead = 0.0
+        # What every request has is put into its bucket here, as `Histogram.observe` does, without the calls.
+        seconds, own = row.seconds, self.overhead
+        seconds.counts[bisect_left(seconds.bounds, total)] += 1
+        seconds.total += total
+        own.counts[bisect_left(own.bounds, overhead)] += 1
+        own.total += overhead
+        if first is not None:
+            row.first_token.observe(first)
+        if row.attempt is not None:
+            row.attempt.value += 1
+        elif attempts:
             self._several(attempts)
         if record.fallback or (len(attempts) > 1 and attempts[-1].deployment != attempts[0].deployment):
             row.failovers.value += 1
-        if len(attempts) <= 1 and record.usage is not None:
+        usage = record.usage
+        if len(attempts) <= 1 and usage is not None:
             tokens = self._token_rows.get(record.deployment) or self._token_row(record.deployment)
-            tokens.add(record.usage)
+            tokens.add(usage)
 
     def _several(self, attempts: Sequence[Attempt]) -> None:
         """Each attempt's tokens are its own deployment's; hedges and repetitions are counted once more, as such."""
         for attempt in attempts:
+            failure = attempt.failure
+            self._outcome((attempt.deployment, attempt.outcome if failure is None else failure.kind)).value += 1
             if attempt.usage is not None:
                 tokens = self._token_rows.get(attempt.deployment) or self._token_row(attempt.deployment)
                 tokens.add(attempt.usage)
@@ -195,19 +220,23 @@ class PrometheusHook:
             "log_lines_dropped": self.log_lines_dropped(),
         }
 
-    def _row(self, labels: tuple[str, str, bool, int, str]) -> _Row:
-        model, operation, stream, status, code = labels
+    def _row(self, labels: _Labels) -> _Row:
+        model, operation, stream, status, code, deployment, outcome = labels
         row = _Row(
             self.requests.child(model, str(operation), str(status), code),
             self.seconds.child(model, "true" if stream else "false"),
             self.first_token.child(model),
             self.failovers.child(model),
+            self._outcome((deployment, outcome)) if outcome else None,
         )
         if len(self._rows) < self._cap:  # beyond it the look-ups are slower, and the memory stays
             self._rows[labels] = row
         return row
 
     def _outcome(self, key: tuple[str, str]) -> Count:
+        known = self._outcomes.get(key)
+        if known is not None:
+            return known
         count = self.attempts.child(key[0], str(key[1]))
         if len(self._outcomes) < self._cap:
             self._outcomes[key] = count

@@ -50,7 +50,8 @@ def whole(serving: Serving, status: int, headers: bytes, body: bytes, connection
     line = STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status
     if status in _NO_CONTENT:
         return b"".join((line, headers, serving.date_line(), connection, b"\r\n"))
-    return b"%b%b%b%bcontent-length: %d\r\n\r\n%b" % (line, headers, serving.date_line(), connection, len(body), body)
+    length = b"content-length: %d\r\n\r\n" % len(body)
+    return b"".join((line, headers, serving.date_line(), connection, length, body))
 
 
 class Answer(msgspec.Struct, eq=False):
@@ -92,7 +93,8 @@ class Answer(msgspec.Struct, eq=False):
             return
         if self._head:
             raise RuntimeError("a part of another answer has been written")
-        data = whole(self._serving, status, headers, body, self._connection(owner))
+        connection = b"" if owner.keep and self._newer else self._connection(owner)
+        data = whole(self._serving, status, headers, body, connection)
         if self._bare:
             data = data[: data.index(b"\r\n\r\n") + 4]
         self.owner = None

@@ -133,7 +133,6 @@ class UpstreamClient:
         origin: Origin,
         request: bytes,
         listener: UpstreamListener,
-        *,
         connect_timeout: float,
         tls_timeout: float,
     ) -> Call:
@@ -146,18 +145,18 @@ class UpstreamClient:
             connect_timeout: seconds for name and TCP together, if a connection must be opened.
             tls_timeout: seconds for the TLS handshake.
         """
-        call = Call(self, origin, request, listener, connect_timeout, tls_timeout)
         idle = self._idle.get(origin)
         if idle:
             now = self._clock.now()
             while idle:
                 connection = idle.pop()
-                if now - connection.since > self._idle_timeout or connection.transport.is_closing():
+                if now - connection.since > self._idle_timeout or connection.transport.real.is_closing():
                     connection.transport.abort()
                     continue
-                call.connection = connection
+                call = Call(self, origin, request, listener, connect_timeout, tls_timeout, connection)
                 connection.begin(call, request, now)
                 return call
+        call = Call(self, origin, request, listener, connect_timeout, tls_timeout)
         self._dial(call)
         return call
 

@@ -49,6 +49,7 @@ class MessageReader:
         limits: sizes and counts.
 
     Attributes:
+        data: what no message has consumed yet, and before it bytes that one has; empty if all are consumed.
         line: of the message under way.
         length: its body's length, `CHUNKED` if that is not known.
     """
@@ -56,25 +57,27 @@ class MessageReader:
     __slots__ = (
         "_blank",
         "_chunks",
-        "_data",
         "_end",
         "_limits",
         "_line_checked",
         "_lines",
         "_missing",
+        "_most",
         "_parser",
         "_parts",
         "_pos",
         "_repetition",
         "_scanned",
+        "data",
         "length",
         "line",
     )
 
     def __init__(self, limits: ServerLimits) -> None:
         self._limits = limits
+        self._most = limits.body_bytes  # settings are read through Python; what every request needs is read once
         self._parser = HeadParser()
-        self._data: bytes | bytearray = b""
+        self.data: bytes | bytearray = b""
         self._pos = 0
         self._scanned = 0
         self._blank = 0
@@ -91,7 +94,7 @@ class MessageReader:
     @property
     def pending(self) -> int:
         """Bytes that no message has consumed yet."""
-        return len(self._data) - self._pos
+        return len(self.data) - self._pos
 
     @property
     def unfinished(self) -> bool:
@@ -100,26 +103,26 @@ class MessageReader:
 
     def push(self, data: bytes) -> None:
         """The next bytes from the network."""
-        if not self._data:
-            self._data = data
+        if not self.data:
+            self.data = data
             return
-        if not isinstance(self._data, bytearray):
-            self._data = bytearray(self._data)
+        if not isinstance(self.data, bytearray):
+            self.data = bytearray(self.data)
         if self._pos:
-            del self._data[: self._pos]
+            del self.data[: self._pos]
             self._scanned = max(self._scanned - self._pos, 0)
             self._pos = 0
-        self._data += data
+        self.data += data
 
     def rest(self) -> bytes:
         """All bytes from the message under way on; they are no longer here."""
-        rest = bytes(self._data[self._pos :])
+        rest = bytes(self.data[self._pos :])
         self.clear()
         return rest
 
     def clear(self) -> None:
         """Forget all bytes."""
-        self._data = b""
+        self.data = b""
         self._pos = self._scanned = self._blank = 0
         self._line_checked = False
         self._parts = []
@@ -133,9 +136,9 @@ class MessageReader:
         """The whole request in `data`, if its head is known from before; else None, and `push` comes next."""
         repetition = self._repetition
         head = repetition.head
-        if head is None or self._data:
+        if head is None or self.data:
             return None
-        request = head.request(data, self._limits.body_bytes, peer)
+        request = head.request(data, self._most, peer)
         if request is not None:
             repetition.misses = 0
             self.line = head.line
@@ -147,7 +150,7 @@ class MessageReader:
         Raises:
             HeadError: it cannot become an acceptable request any more.
         """
-        data = self._data
+        data = self.data
         while data.startswith(b"\r\n", self._pos):
             self._pos += 2
             self._blank += 1
@@ -181,7 +184,7 @@ class MessageReader:
         """
         line = self.line
         parser = self._parser
-        raw = bytes(self._data[self._pos : self._end])
+        raw = bytes(self.data[self._pos : self._end])
         headers = parser.read(raw, self._lines)
         parser.check_host(headers, newer=line.newer)
         self.length = length = body_length(headers, newer=line.newer)
@@ -203,12 +206,12 @@ class MessageReader:
         """
         if self._chunks is None and not self._missing:
             return b""
-        if not self._data:
+        if not self.data:
             return None
         if self._chunks is not None:
             return self._chunked(self._chunks)
-        stop = min(len(self._data), self._pos + self._missing)
-        piece = bytes(self._data[self._pos : stop])
+        stop = min(len(self.data), self._pos + self._missing)
+        piece = bytes(self.data[self._pos : stop])
         self._missing -= stop - self._pos
         self._consume(stop)
         self._feed(piece, ends=not self._missing)
@@ -222,7 +225,7 @@ class MessageReader:
         return piece
 
     def _chunked(self, chunks: ChunkedDecoder) -> bytes | None:
-        data, start = self._data, self._pos
+        data, start = self.data, self._pos
         try:
             stop = chunks.feed(data, start)
         except ChunkedTooLargeError as error:
@@ -248,8 +251,8 @@ class MessageReader:
     def _consume(self, stop: int) -> None:
         self._scanned = self._blank = 0
         self._line_checked = False
-        if stop == len(self._data):
-            self._data = b""
+        if stop == len(self.data):
+            self.data = b""
             self._pos = 0
         else:
             self._pos = stop
@@ -260,7 +263,7 @@ class MessageReader:
         For instance a TLS greeting, an HTTP/0.9 request (which has no headers to wait for), lines with bare LF.
         """
         if pos == len(data):
-            self._data = b""
+            self.data = b""
             self._pos = 0
             return
         half_a_line = len(data) - pos == 1 and data.endswith(b"\r")

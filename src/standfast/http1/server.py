@@ -173,8 +173,9 @@ class ServerProtocol(Connection):
             return
         self._state = self._timed = IDLE
         if not self.write_paused:
-            self._put_off(self.serving.clock.now() + self.serving.limits.idle_timeout)
-        if not self._advancing and (self._reader.pending or self._eof):
+            serving = self.serving
+            self._put_off(serving.clock.now() + serving.idle_timeout)
+        if not self._advancing and (self._reader.data or self._eof):
             self._advance()
 
     # Messages.

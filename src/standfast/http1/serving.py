@@ -26,7 +26,18 @@ class Serving:
         on_error: told what the application raised; without it the event loop's exception handler is.
     """
 
-    __slots__ = ("_addresses", "_date", "_on_error", "_second", "application", "clock", "limits", "turn", "wheel")
+    __slots__ = (
+        "_addresses",
+        "_date",
+        "_on_error",
+        "_second",
+        "application",
+        "clock",
+        "idle_timeout",
+        "limits",
+        "turn",
+        "wheel",
+    )
 
     def __init__(
         self,
@@ -38,6 +49,7 @@ class Serving:
     ) -> None:
         self.application = application
         self.limits = limits
+        self.idle_timeout = limits.idle_timeout  # settings are read through Python; this one for every answer
         self.turn = Turn()
         self.wheel = wheel
         self.clock = clock
@@ -48,9 +60,9 @@ class Serving:
 
     def date_line(self) -> bytes:
         """The date header, renewed every second."""
-        second = int(self.clock.wall())
-        if second != self._second:
-            self._second = second
+        now = self.clock.wall()
+        if not self._second <= now < self._second + 1:
+            self._second = second = int(now)
             self._date = b"date: %b\r\n" % formatdate(second, usegmt=True).encode()
         return self._date
 

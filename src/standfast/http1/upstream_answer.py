@@ -35,6 +35,7 @@ class AnswerReader(asyncio.Protocol):
         "_complete",
         "_decoder",
         "_head",
+        "_header_bytes",
         "_headers",
         "_keep",
         "_limits",
@@ -48,6 +49,7 @@ class AnswerReader(asyncio.Protocol):
 
     def __init__(self, limits: UpstreamLimits) -> None:
         self._limits = limits
+        self._header_bytes = limits.header_bytes  # settings are read through Python; this one for every answer
         self._parts: list[bytes] = []
         self.on_body: Callable[[bytes], None] = self._parts.append
         self._headers: list[tuple[bytes, bytes]] = []
@@ -83,7 +85,7 @@ class AnswerReader(asyncio.Protocol):
         status = self._parser.get_status_code()
         headers = self._headers
         self._headers = []
-        if self._seen > self._limits.header_bytes or len(headers) > HEADER_COUNT:
+        if self._seen > self._header_bytes or len(headers) > HEADER_COUNT:
             self._check_size(headers)
         if status < _FINAL_STATUS:
             self._check_interim(status)

@@ -222,7 +222,8 @@ class Connection(AnswerReader):
     def _unlink(self, call: "Call") -> None:
         self.call = self.way = None
         call.connection = None
-        call.request = b""
+        if call.request:
+            call.request = b""
 
     def _raised(self, call: "Call", error: Exception) -> None:
         """A listener's exception: it is the loop's handler's to tell, and the connection ends.

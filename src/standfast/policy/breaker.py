@@ -49,7 +49,7 @@ it into the closed state with clean counts.
 
 import random
 
-from standfast.canon.attempt import Outcome
+from standfast.canon.attempt import SUCCESS, Outcome
 from standfast.canon.instants import NEVER, Monotonic
 from standfast.policy.breaker_machine import DEAD, FAILING, NEW, SLOW, Machine
 from standfast.policy.breaker_settings import BreakerSettings
@@ -62,7 +62,7 @@ PROBE_INTERVAL = 1.0
 """Seconds between probes of the panic rule; also when to ask again while all permits of a trial are taken."""
 
 _CLOSED, _OPEN, _HALF_OPEN = State.CLOSED, State.OPEN, State.HALF_OPEN  # a look-up in an enum costs as much as a call
-_SUCCESS, _FAILURE = Outcome.SUCCESS, Outcome.FAILURE
+_FAILURE = Outcome.FAILURE
 SHUT = frozenset((State.OPEN, State.FORCED_OPEN))
 """States in which a call is an exception."""
 
@@ -187,6 +187,14 @@ class Breaker(Machine):
 
         A success that was reported as `slow` is counted already; a failure that was counts as two.
         """
+        before = self._state
+        if before is _CLOSED and outcome is SUCCESS and self._out and ticket >= self._first:  # as nearly all end
+            self._out -= 1
+            if self._evidence.row:
+                self._evidence.served(ticket)
+            if not slow:
+                self._window.count(now)
+            return None
         before = self.state(now)
         if ticket < self._first:
             if ~ticket >= self._first:
@@ -196,12 +204,11 @@ class Breaker(Machine):
         else:
             self._out -= 1
             if before is _CLOSED:
-                self._settle_closed(ticket, outcome, now, rng, slow=slow)
+                self._settle_closed(ticket, outcome, now, rng)
             elif before is _HALF_OPEN:
                 self._settle_half_open(outcome, now, rng)
-            elif before is _OPEN and outcome is _SUCCESS and not slow:
-                self._move(Event.PROBED)
-                self._succeed(now)
+            elif before is _OPEN and outcome is SUCCESS and not slow:
+                self._probed(now)
         return None if self._state is before else (before, self._state)
 
     def recent(self, now: Monotonic) -> tuple[int, int]:
@@ -210,25 +217,26 @@ class Breaker(Machine):
 
     # inside
 
-    def _settle_closed(self, ticket: int, outcome: Outcome, now: Monotonic, rng: random.Random, *, slow: bool) -> None:
-        evidence = self._evidence
-        if outcome is _SUCCESS:
-            evidence.served(ticket)
-            if not slow:
-                self._window.record(now, ok=True)
-        elif outcome is _FAILURE:
+    def _settle_closed(self, ticket: int, outcome: Outcome, now: Monotonic, rng: random.Random) -> None:
+        """A call that was no success."""
+        if outcome is _FAILURE:
+            evidence = self._evidence
             run = evidence.failed(ticket, now)
             if run or evidence.failing(now):
                 self._open(Event.TRIPPED, DEAD if run >= CERTAIN else FAILING, now, rng)
         else:
             self._window.cancelled += 1
 
+    def _probed(self, now: Monotonic) -> None:
+        self._move(Event.PROBED)
+        self._succeed(now)
+
     def _settle_half_open(self, outcome: Outcome, now: Monotonic, rng: random.Random) -> None:
         if outcome is _FAILURE:
             # Who has answered in the trial, or was only slow before, is not dead.
             dead = self._verdict in (DEAD, NEW) and not self._successes
             self._open(Event.RELAPSED, DEAD if dead else FAILING, now, rng)
-        elif outcome is _SUCCESS:
+        elif outcome is SUCCESS:
             self._succeed(now)
 
     def _settle_soft(self, ticket: int, outcome: Outcome, now: Monotonic, *, slow: bool) -> None:
@@ -238,10 +246,10 @@ class Breaker(Machine):
             usual = self._settings.rate if self._verdict is FAILING else 0.0
             if evidence.failed(ticket, now, usual=usual) >= CERTAIN:
                 self._verdict = DEAD
-        elif outcome is _SUCCESS:
+        elif outcome is SUCCESS:
             evidence.served(ticket)
             if not slow:
-                self._window.record(now, ok=True)
+                self._window.count(now)
             if self._state is _OPEN and evidence.well(now):
                 self._move(Event.PROBED)
         else:

@@ -126,7 +126,7 @@ class Effort:
         if self.fleet.line and self._behind(deployment):
             return Denied("behind", NEVER)
         prompt = ask.prompt_tokens
-        return self.fleet.admit(deployment, prompt + ask.max_tokens, now, tried_keys=tried, soft=soft, prompt=prompt)
+        return self.fleet.admit(deployment, prompt + ask.max_tokens, now, prompt, tried, soft=soft)
 
     def _behind(self, deployment: Deployment) -> bool:
         """Must the request let somebody go first? When it is its turn: only those of a higher priority."""
@@ -144,7 +144,7 @@ def send(run: Run, ask: Ask, now: Monotonic) -> Send:
         permit.trail = place.pace.sent(ask.prompt_tokens, now, stream=stream)
     limits = target.limits
     p95 = (place.stream if stream else place.whole).p95()
-    first = now + first_token_limit(limits, p95, stream=stream, reasoning=ask.reasoning or target.reasoning)
+    first = now + first_token_limit(limits, p95, stream, ask.reasoning or target.reasoning)
     end = now + limits.total
     if end > ask.deadline:  # noqa: PLR1730 - two calls of min() cost more than the rest of this function
         end = ask.deadline

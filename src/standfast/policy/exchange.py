@@ -17,7 +17,7 @@ What comes next after a failure stands in `policy.course`, which is consulted wh
 
 from collections.abc import Collection, Sequence
 
-from standfast.canon.attempt import Attempt, Outcome
+from standfast.canon.attempt import SUCCESS, Attempt, Outcome
 from standfast.canon.failure import Failure, FailureKind
 from standfast.canon.instants import NEVER, Monotonic
 from standfast.canon.rates import Rate
@@ -28,8 +28,6 @@ from standfast.policy.hedge import hedge, hedge_at
 from standfast.policy.route import Target
 from standfast.policy.running import Running
 from standfast.policy.steps import Abandon, Commit, Finish, Freed, Purpose, Queue, Refuse, Remind, Shed, Step
-
-SUCCESS = Outcome.SUCCESS  # every answer needs it, and up to Python 3.11 looking up an enum's member is a call
 
 
 class Exchange(Running):
@@ -51,7 +49,7 @@ class Exchange(Running):
             line = fleet.line
             if now < ask.deadline and not (line.waiting and line.blocks(ask, target.deployment)):
                 prompt = ask.prompt_tokens
-                permit = fleet.admit(target.deployment, prompt + ask.max_tokens, now, prompt=prompt)
+                permit = fleet.admit(target.deployment, prompt + ask.max_tokens, now, prompt)
                 if fleet.news:
                     self._hear()
                 if not isinstance(permit, Denied):
@@ -80,14 +78,7 @@ class Exchange(Running):
         run = self._find(permit)
         if run is None or run.first is not None:
             return []
-        run.first = now
-        ask = self.ask
-        changes = self._fleet.first_content(
-            permit, now - run.started, ask.prompt_tokens, now, self._rng, stream=ask.stream
-        )
-        if changes:
-            self.changes += changes
-            self._hear()
+        self._spoke(run, now)
         if run.behind:
             if run.purpose is Purpose.REPLAY:
                 return []
@@ -111,6 +102,18 @@ class Exchange(Running):
         self._settle(run, SUCCESS, None, usage, now)
         self._end()
         return steps
+
+    def whole(self, permit: Permit, usage: Usage | None, now: Monotonic) -> list[Step]:
+        """`first_content` and `completed` in one: of a whole reply both fall together, and `Finish` says enough."""
+        run = self._run
+        if run is None or run.permit is not permit or run.first is not None or run.behind or self._rivals is not None:
+            return [*self.first_content(permit, now), *self.completed(permit, usage, now)]
+        self._spoke(run, now)
+        self._committed = self.over = True
+        self._run = None
+        self._settle(run, SUCCESS, None, usage, now)
+        self._budget.ended()
+        return [Finish(permit)]
 
     def failed(
         self,
@@ -219,6 +222,13 @@ class Exchange(Running):
         return steps
 
     # what comes next
+
+    def _spoke(self, run: Run, now: Monotonic) -> None:
+        run.first = now
+        changes = self._fleet.first_content(run.permit, now - run.started, self.ask, now, self._rng)
+        if changes:
+            self.changes += changes
+            self._hear()
 
     def _advance(self, now: Monotonic, *, in_turn: bool = False) -> list[Step]:
         course = self._consult()

@@ -18,7 +18,8 @@ Three objects carry the state (`policy.places`): a
 import random
 from collections.abc import Collection, Mapping, Sequence
 
-from standfast.canon.attempt import Outcome
+from standfast.canon.ask import Ask
+from standfast.canon.attempt import SUCCESS, Outcome
 from standfast.canon.deployment import Deployment
 from standfast.canon.failure import Failure
 from standfast.canon.instants import NEVER, Monotonic
@@ -121,10 +122,10 @@ class Fleet:
         deployment: Deployment,
         tokens: int,
         now: Monotonic,
-        *,
-        tried_keys: Collection[int] = (),
-        soft: bool = False,
         prompt: int = 0,
+        tried_keys: Collection[int] = (),
+        *,
+        soft: bool = False,
     ) -> Permit | Denied:
         """Ask for leave to send one attempt of about `tokens` tokens, with a key not in `tried_keys`.
 
@@ -170,13 +171,12 @@ class Fleet:
                 withdraw(place, seat, 0, now)
         return None
 
-    def settle(
+    def settle(  # noqa: PLR0917 - on every request: keywords cost more
         self,
         permit: Permit,
         outcome: Outcome,
         now: Monotonic,
         rng: random.Random,
-        *,
         failure: Failure | None = None,
         tokens: int | None = None,
         completion: int = 0,
@@ -189,13 +189,13 @@ class Fleet:
             return ()
         permit.settled = True
         if permit.trail is not None:
-            permit.trail.pace.ended(permit.trail, completion if outcome is Outcome.SUCCESS else None, now)
+            permit.trail.pace.ended(permit.trail, completion if outcome is SUCCESS else None, now)
         place, seat = permit.place, permit.seat
         place.in_flight -= 1
         seat.key.in_flight -= 1
         if seat.metered:
             give_back(permit, tokens, now)
-        if outcome is Outcome.SUCCESS:
+        if outcome is SUCCESS:
             served(place, seat, now)
         changes: tuple[Change, ...] = ()
         if failure is not None:
@@ -206,10 +206,10 @@ class Fleet:
         return changes
 
     def first_content(
-        self, permit: Permit, seconds: float, prompt_tokens: int, now: Monotonic, rng: random.Random, *, stream: bool
+        self, permit: Permit, seconds: float, ask: Ask, now: Monotonic, rng: random.Random
     ) -> tuple[Change, ...]:
         """Learn how long the first content took. Returns the states that changed, because it was slow."""
-        place = permit.place
+        place, stream, prompt_tokens = permit.place, ask.stream, ask.prompt_tokens
         if stream:
             place.stream.observe(seconds)
             place.adaptive.spoke(seconds, prompt_tokens, permit.load, now)
@@ -218,7 +218,7 @@ class Fleet:
         trail = permit.trail
         if trail is not None:
             trail.pace.spoke(trail, Monotonic(trail.since + seconds))
-        slow = place.usual.observe(seconds, prompt_tokens, now, stream=stream)
+        slow = place.usual.observe(seconds, prompt_tokens, now, stream)
         return lagged(permit, now, rng) if slow else ()
 
     def learn(self, permit: Permit, rates: Collection[Rate], now: Monotonic) -> None:

@@ -91,18 +91,11 @@ class Running(msgspec.Struct, eq=False):
             self._release(run)
         if usage is not None and not usage.prompt and not usage.completion:
             usage = None  # no tokens at all is no report: the estimate stands
-        if usage is None:
-            changes = self._fleet.settle(permit, outcome, now, self._rng, failure=failure)
-        else:
-            changes = self._fleet.settle(
-                permit,
-                outcome,
-                now,
-                self._rng,
-                failure=failure,
-                tokens=usage.prompt + usage.completion,
-                completion=usage.completion,
-            )
+        tokens, completion = None, 0
+        if usage is not None:
+            completion = usage.completion
+            tokens = usage.prompt + completion
+        changes = self._fleet.settle(permit, outcome, now, self._rng, failure, tokens, completion)
         if changes:
             self.changes += changes
             self._hear()

@@ -30,7 +30,10 @@ class Purpose(StrEnum):
     RESUME = "resume"  # the broken answer's rest: the request goes out with the text that the client has
 
 
-class Send(msgspec.Struct, frozen=True):
+# `gc=False` on values: none can lead back to itself, so the garbage collector need not look.
+
+
+class Send(msgspec.Struct, frozen=True, gc=False):
     """Start an attempt. Its end must be reported exactly once, with this permit.
 
     What else is reported depends on the purpose:
@@ -101,7 +104,7 @@ class Abandon(msgspec.Struct, frozen=True):
     permit: Permit
 
 
-class Finish(msgspec.Struct, frozen=True):
+class Finish(msgspec.Struct, frozen=True, gc=False):
     """The answer is complete."""
 
     permit: Permit

@@ -68,7 +68,7 @@ class TimeoutOverrides(Settings):
         return defaults.model_copy(update=self.model_dump(exclude_none=True))
 
 
-class Deadlines(msgspec.Struct, frozen=True):
+class Deadlines(msgspec.Struct, frozen=True, gc=False):
     """The limits of one attempt, resolved.
 
     Attributes:
@@ -85,14 +85,16 @@ class Deadlines(msgspec.Struct, frozen=True):
     end: Monotonic
 
 
-def first_token_limit(limits: Limits, p95: float | None, *, stream: bool, reasoning: bool) -> float:
+def first_token_limit(limits: Limits, p95: float | None, stream: bool, reasoning: bool) -> float:
     """Seconds to wait for the first content; `p95` is the target's own, None while it has too little history."""
     if limits.first_token is not None:
         return limits.first_token
     start, floor = (AUTO_STREAM, AUTO_STREAM_FLOOR) if stream else (AUTO_WHOLE, AUTO_WHOLE_FLOOR)
     if reasoning:  # the history may be that of requests which did not ask for it
         start, floor = AUTO_REASONING, AUTO_WHOLE
-    return start if p95 is None else max(floor, AUTO_FACTOR * p95)
+    if p95 is None:
+        return start
+    return AUTO_FACTOR * p95 if AUTO_FACTOR * p95 > floor else floor  # noqa: FURB136 - a call for every attempt
 
 
 def thinks(model: str) -> bool:

@@ -111,7 +111,7 @@ class Usuals:
         self.slow_after = slow_after
         self._kinds = tuple(tuple(Usual() for _ in range(len(SIZES) + 1)) for _ in range(2))
 
-    def observe(self, seconds: float, prompt_tokens: int, now: Monotonic, *, stream: bool) -> bool:
+    def observe(self, seconds: float, prompt_tokens: int, now: Monotonic, stream: bool) -> bool:
         """Learn how long the first content took; was it slow?"""
         kinds = self._kinds[stream]
         usual = kinds[0 if prompt_tokens < _SMALL else bisect(SIZES, prompt_tokens)]

@@ -58,22 +58,25 @@ class TimeWindow:
         self._sum_failures = 0
         self._sum_slow = 0
 
-    def record(self, now: Monotonic, *, ok: bool) -> None:
-        """Count one outcome."""
+    def count(self, now: Monotonic) -> None:
+        """Count one call that did not fail."""
         slot = int(now / self._width)
         if slot != self._slot:
             self._move(slot)
         self._seen = self.admitted - self.cancelled
-        index = self._slot % self._slots
-        self._calls[index] += 1
+        self._calls[self._slot % self._slots] += 1
         self._sum_calls += 1
+
+    def record(self, now: Monotonic, *, ok: bool) -> None:
+        """Count one outcome."""
+        self.count(now)
         if not ok:
-            self._failures[index] += 1
+            self._failures[self._slot % self._slots] += 1
             self._sum_failures += 1
 
     def record_slow(self, now: Monotonic) -> None:
         """Count one call that is slow."""
-        self.record(now, ok=True)
+        self.count(now)
         self._slow[self._slot % self._slots] += 1
         self._sum_slow += 1
 
@@ -142,8 +145,13 @@ class CountWindow:
         self._failures = 0
         self._slow = 0
 
+    def count(self, now: Monotonic) -> None:
+        """Count one call that did not fail; when it was does not matter."""
+        del now
+        self._put(_OK)
+
     def record(self, now: Monotonic, *, ok: bool) -> None:
-        """Count one outcome; when it was does not matter."""
+        """Count one outcome; the same."""
         del now
         self._put(_OK if ok else _FAILED)
 

@@ -106,7 +106,11 @@ class DataPlane:
         """Work on a complete request."""
         try:
             caller = request.caller
-            controls = _header_controls(request)
+            known = request.notes.get(_NOTE)
+            if type(known) is _Known and known.controls is not None:
+                controls = known.controls
+            else:
+                controls = _header_controls(request)
             if request.path == b"/chat":
                 return self._simple_chat(request, controls, caller, out)
             form, operation = self._by_path[request.path]
@@ -135,15 +139,13 @@ class DataPlane:
 
 
 def _header_controls(request: HttpRequest) -> Controls:
-    known = request.notes.get(_NOTE)
-    if type(known) is _Known and known.controls is not None:
-        return known.controls
     found = {
         name[len(_PREFIX) :].decode("latin-1"): value.decode("latin-1")
         for name, value in request.headers.items()
         if name.startswith(_PREFIX)
     }
     controls = read_controls(found) if found else NO_CONTROLS
+    known = request.notes.get(_NOTE)
     if type(known) is _Known:
         known.controls = controls
     return controls

@@ -39,8 +39,9 @@ class Weighted:
             return targets
         if len(targets) == 2:  # noqa: PLR2004 - the common case needs one draw
             first, second = targets
-            total = max(first.weight, 0.0) + max(second.weight, 0.0)
-            return targets if second.weight <= 0 or rng.random() * total < first.weight else (second, first)
+            one, other = first.weight, second.weight
+            total = one + other if one > 0.0 else other
+            return targets if other <= 0.0 or rng.random() * total < one else (second, first)
         if len(targets) > SMALL:
             sums = fleet.notes.of(self.name, targets, _sums)
             if sums[-1] > 0:
