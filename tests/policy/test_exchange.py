@@ -44,6 +44,40 @@ def test_a_healthy_request_is_sent_committed_and_finished() -> None:
     assert (attempt.started, attempt.first_content, attempt.ended) == (0.0, 0.5, 2.0)
 
 
+@pytest.mark.parametrize("before", ["", "a success elsewhere", "a failure"])
+def test_a_whole_reply_is_both_events_in_one(before: str) -> None:
+    """First content and end at one instant leave the same trace, books and breaker as the two told one by one."""
+    seen = []
+    for at_once in (True, False):
+        world = World(("a/m", "b/m"))
+        exchange = world.exchange()
+        send = sent(exchange.open(START))
+        if before == "a failure":
+            send = sent(exchange.failed(send.permit, Failure(K.SERVER_ERROR), later(0.1)))
+        elif before:
+            other = world.exchange()
+            other.whole(sent(other.open(START)).permit, None, later(0.2))
+        usage = Usage(3, 4)
+        if at_once:
+            steps = exchange.whole(send.permit, usage, later(0.5))
+        else:
+            first = exchange.first_content(send.permit, later(0.5))
+            assert first == [Commit(send.permit)]
+            steps = exchange.completed(send.permit, usage, later(0.5))
+        assert steps == [Finish(send.permit)]
+        assert exchange.over
+        assert exchange.whole(send.permit, usage, later(0.6)) == []  # late, and changes nothing
+        place = world.fleet.place(send.target.deployment)
+        books = (
+            place.in_flight,
+            (place.stream.ewma, place.whole.ewma),
+            place.breaker.state(later(1.0)),
+            place.breaker.recent(later(1.0)),
+        )
+        seen.append((exchange.attempts, exchange.changes, books, world.budget.in_flight))
+    assert seen[0] == seen[1]
+
+
 @pytest.mark.parametrize(
     "kind",
     [
