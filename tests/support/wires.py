@@ -233,7 +233,7 @@ class Wires:
         self._alike = alike
 
     def send(
-        self, origin: Origin, request: bytes, listener: EngineCall, *, connect_timeout: float, tls_timeout: float
+        self, origin: Origin, request: bytes, listener: EngineCall, connect_timeout: float, tls_timeout: float
     ) -> Performance:
         """A request goes out."""
         del request, connect_timeout, tls_timeout

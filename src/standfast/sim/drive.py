@@ -141,10 +141,15 @@ class Drive:
         """The answer is whole."""
         self._served = send = self._calls.pop(call)
         self._told(call, send, now)
-        exchange, request = self.exchange, self.request
-        if not request.stream:
-            self._perform(exchange.first_content(send.permit, now), now)
-        self._perform(exchange.completed(send.permit, Usage(call.prompt, call.completion), now), now)
+        exchange, usage = self.exchange, Usage(call.prompt, call.completion)
+        if self.request.stream:
+            self._perform(exchange.completed(send.permit, usage, now), now)
+        else:  # as `engine.drive` does
+            if self._calls:
+                self._perform(exchange.first_content(send.permit, now), now)
+            if self._first is None:
+                self._first = now
+            self._perform(exchange.whole(send.permit, usage, now), now)
         self._freed(send, now)
 
     def failed(self, call: Call, failure: Failure, now: Monotonic) -> None:
