@@ -39,10 +39,10 @@ def test_a_stream_commits_at_its_first_content() -> None:
     assert decisions(one()) == [("Send openai/a", 30.0), ("Commit", 30.5), ("Finish", 30.6)]
 
 
-def test_a_whole_reply_commits_and_finishes_at_its_end() -> None:
+def test_a_whole_reply_finishes_at_its_end() -> None:
     """Its first content and its end fall together, as in the engine."""
     steps = decisions(one(workload={"streaming": 0}))
-    assert steps == [("Send openai/a", 30.0), ("Commit", 31.0), ("Finish", 31.0)]
+    assert steps == [("Send openai/a", 30.0), ("Finish", 31.0)]
 
 
 def test_a_refused_connection_fails_over_in_the_same_millisecond() -> None:

@@ -147,7 +147,7 @@ class Tide:
         short = min(cost * self.price, LARGEST * self.size) + MARGIN * self.size - self.level
         if short <= SUFFICES * self.size:
             return 0.0
-        trusted = self._probed + TRUST - now
+        trusted = TRUST - (now - self._probed)  # in this order it is never more than `TRUST`
         if trusted <= 0.0:  # nobody knows any more: this one finds out
             self._probed = now
             self.correct(short)
