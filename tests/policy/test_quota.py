@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass, field
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from standfast.canon.attempt import Outcome
@@ -256,6 +256,7 @@ def test_whatever_is_told_waits_are_bounded_and_end(events: list[tuple[str, floa
     st.sampled_from([30.0, 120.0, 600.0]),
     st.sampled_from([1.0, 1 / 6]),
 )
+@example([(0.0, 0.0), (1.5, 0.0), *[(0.0, 0.0)] * 13, (1.0, 0.0), *[(2.0, 0.0)] * 4], 30.0, 1 / 6)  # 0.75 told as 0
 @settings(deadline=None, max_examples=50)
 def test_a_token_bucket_is_not_overrun(steps: list[tuple[float, float]], rpm: float, burst: float) -> None:
     """D10: where answers tell in time, whatever the rhythm: hardly a request is sent that the upstream refuses."""

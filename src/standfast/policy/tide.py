@@ -205,7 +205,9 @@ class Tide:
             return
         before, reset_at, since = self._anchor
         expected = (before - remaining) / self._rate + now - since  # by which it moves if it comes back bit by bit
+        surely = expected - 1.0 / self._rate  # figures are whole numbers: one of those used may be rounding
         moved = now + reset - reset_at
-        if expected >= ROUNDED and (moved <= expected / 4 or moved >= expected / 2):
-            self._whole = moved <= expected / 4
+        whole = surely >= ROUNDED and moved <= surely / 4
+        if whole or (expected >= ROUNDED and moved >= expected / 2):
+            self._whole = whole
             self._anchor = (remaining, now + reset, now)
