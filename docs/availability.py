@@ -27,7 +27,7 @@ def played() -> str:
     """The table, as `standfast simulate --table` prints it."""
     command = [sys.executable, "-m", "standfast.cli", "simulate", "--table"]
     table = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout.strip()  # noqa: S603 - our own
-    commit = ["git", "describe", "--always", "--dirty", "--exclude=*"]
+    commit = ["git", "log", "-1", "--format=%h", "--", "src"]
     at = subprocess.run(commit, stdout=subprocess.PIPE, text=True, check=True).stdout.strip()  # noqa: S603 - the same
     return f"{table} Commit {at}."
 
