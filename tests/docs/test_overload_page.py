@@ -6,7 +6,7 @@ from pathlib import Path
 import yaml
 
 from standfast.config.load import from_mapping
-from standfast.policy.adaptive import ROW, TWICE_WITHIN, AdaptiveSettings
+from standfast.policy.adaptive import BEGINS, GOES_ON, ROW, WITHIN, AdaptiveSettings
 from standfast.policy.line import QueueSettings
 from standfast.policy.shedding import STANDING
 
@@ -26,5 +26,5 @@ def test_the_example_is_a_configuration_and_shows_the_defaults() -> None:
 def test_the_numbers_are_the_codes() -> None:
     """Whoever changes one of them reads the page again."""
     settings = AdaptiveSettings()
-    assert (ROW, TWICE_WITHIN, STANDING) == (10, 2.0, 1.0)
+    assert (ROW, WITHIN, BEGINS, GOES_ON, STANDING) == (10, 2.0, 0.1, 0.02, 1.0)
     assert (settings.backoff, settings.recovery, settings.tolerance) == (0.9, 10.0, 1.5)

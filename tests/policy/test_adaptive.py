@@ -28,10 +28,10 @@ def later(seconds: float) -> Monotonic:
 
 
 def cut(load: int = 31, **settings: float) -> Adaptive:
-    """A limit that has just been cut because this load was too much, twice."""
+    """A limit that has just been cut because this load was too much, for many at once."""
     adaptive = Adaptive(AdaptiveSettings(**settings))  # type: ignore[arg-type]
-    assert adaptive.overloaded(load, START)
-    assert adaptive.overloaded(load, START)
+    while adaptive.ceiling == INFINITE:
+        assert adaptive.overloaded(load, START)
     return adaptive
 
 
@@ -51,13 +51,41 @@ def admitted(scene: Scene, count: int, now: Monotonic = START) -> list[Permit | 
 # overload
 
 
-def test_two_overload_answers_begin_a_limit_below_the_load_that_was_too_much() -> None:
-    """One alone may be chance; two within two seconds cut to 90 % of what was under way besides."""
+@pytest.mark.parametrize(("load", "answers"), [(2, 2), (20, 2), (31, 4), (200, 20)])
+def test_a_tenth_of_the_load_refused_begins_a_limit_below_it(load: int, answers: int) -> None:
+    """One alone may be chance; so many within two seconds cut to 90 % of what was under way besides."""
     adaptive = Adaptive()
-    assert adaptive.overloaded(31, START)
-    assert adaptive.limit(START) == INFINITE
-    assert adaptive.overloaded(40, later(1.0))
-    assert adaptive.limit(later(1.0)) == math.floor(39 * 0.9)
+    for n in range(answers):
+        assert adaptive.limit(later(n / answers)) == INFINITE
+        assert adaptive.overloaded(load, later(n / answers))
+    assert adaptive.limit(later(1.0)) == math.floor(max(1.0, (load - 1) * 0.9))
+
+
+def test_a_fiftieth_of_the_load_refused_cuts_again() -> None:
+    """With a limit fewer of them are no chance."""
+    adaptive = cut(201)
+    adaptive.succeeded()
+    limits = []
+    for _ in range(4):
+        limits.append(adaptive.limit(later(1.0)))
+        assert adaptive.overloaded(151, later(1.0))
+    assert limits[0] == limits[-1] >= 180
+    assert adaptive.limit(later(1.0)) == 150 * 0.9
+
+
+@pytest.mark.parametrize("rate", [5, 25, 125, 625])
+def test_chance_refusals_limit_nobody_for_long(rate: int) -> None:
+    """Of every 250 requests one is refused, whatever the load: the more there are, the less that may limit them."""
+    adaptive, rng, limited = Adaptive(), random.Random(1), 0
+    for n in range(rate * 600):
+        now = later(n / rate)
+        load = min(2 * rate, int(adaptive.limit(now)) if adaptive.limit(now) < INFINITE else 2 * rate)
+        limited += load < 2 * rate
+        if rng.random() < 1 / 250:
+            adaptive.overloaded(load, now)
+        else:
+            adaptive.succeeded()
+    assert limited <= 0.05 * rate * 600
 
 
 def test_overload_answers_that_come_seldom_begin_no_limit() -> None:

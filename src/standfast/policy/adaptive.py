@@ -7,9 +7,12 @@ House rules of this file:
 * Total duration never counts: it is the length of the answer. A long stream occupies a place and says nothing.
 * Two things speak for a limit, and both say at which load (attempts under way when one more was sent):
 
-      overload    503, 529, "overloaded": so many at the same time were too many. One alone may be chance, so without
-                  a limit the second one within `TWICE_WITHIN` seconds begins one; with a limit each one cuts it. One
-                  with a Retry-After counts at once, and the limit does not grow before that time.
+      overload    503, 529, "overloaded": so many at the same time were too many. Some come by chance, whatever the
+                  load, and the more requests there are, the more often two of them meet (so TCP's window falls with
+                  the root of the loss). Hence within `WITHIN` seconds there must be two and as many as `BEGINS` of
+                  the load to begin a limit, and as many as `GOES_ON` of the load to cut it again. One with a
+                  Retry-After counts at once, and the limit does not grow before that time.
+
       slowness    a standing queue at the upstream: of the last `ROW` first tokens even the *fastest* was slower than
                   `tolerance` x what is usual for its size of prompt, and by more than `UNFELT`. The minimum is
                   looked at, as CoDel does (Nichols and Jacobson, 2012; RFC 8289), because a queue delays everybody,
@@ -47,8 +50,11 @@ UNFELT = 0.05
 """A wait that nobody feels, seconds (CoDel's target, scaled from packets to answers): where first tokens usually come
 within milliseconds, what they wait for besides may be our own loop."""
 
-TWICE_WITHIN = 2.0
-"""Seconds within which a second overload answer shows that the first one was no accident."""
+WITHIN = 2.0
+"""Seconds within which further overload answers show that the first one was no accident."""
+
+BEGINS, GOES_ON = 0.1, 0.02
+"""Overload answers, as shares of the load, that are no accident: without a limit, and with one."""
 
 LONGEST_HINT = 60.0
 """The longest Retry-After that is heeded where others are served, seconds; as in the retry policy."""
@@ -138,7 +144,7 @@ class Adaptive:
         self.ceiling = INFINITE
         self._low = self._peak = INFINITE  # what it was cut to, and the load that was too much
         self._alive = True  # something has succeeded since the last cut
-        self._warned = Monotonic(-INFINITE)  # by an overload answer that cut nothing
+        self._warned = (0, Monotonic(-INFINITE))  # by overload answers that cut nothing: how many, since when
         self._row = _NO_ROW  # slow first tokens in a row, the least slow of them, the highest load
         self.moved = self._told != INFINITE
 
@@ -168,9 +174,8 @@ class Adaptive:
             return True
         if not settings.enabled:
             self._alive, self.moved = False, True
-        elif limit == INFINITE and hint is None and now - self._warned > TWICE_WITHIN:
-            self._warned = now
-            return True
+        elif hint is None and not self._many(load, now):
+            return alive or limit == INFINITE
         else:
             peak = max(float(settings.least), load - 1.0)
             self._cut(max(float(settings.least), peak * settings.backoff), peak, "overloaded", since)
@@ -212,6 +217,14 @@ class Adaptive:
         self._told = after
         return before, after, self._reason if after < before else "nothing speaks against more"
 
+    def _many(self, load: int, now: Monotonic) -> bool:
+        """One more overload answer: are those of the last moments too many for chance?"""
+        count, since = self._warned
+        if now - since > WITHIN:
+            count, since = 0, now
+        self._warned = (count + 1, since)
+        return count + 1 >= (max(2.0, BEGINS * load) if self.ceiling == INFINITE else GOES_ON * load)
+
     def _was_slow(self, ratio: float, load: int, now: Monotonic) -> None:
         count, least, peak = self._row
         count, least, peak = count + 1, min(least, ratio), max(peak, load)
@@ -229,3 +242,4 @@ class Adaptive:
         self.ceiling = math.floor(low)
         self._alive, self.moved = False, True
         self._row = _NO_ROW
+        self._warned = (0, now)
