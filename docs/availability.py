@@ -4,10 +4,11 @@ The prose beside them is written by hand: read it again after a play that differ
 docs/drills.py.
 """  # noqa: INP001 - a script, not a package
 
-import re
 import subprocess
 import sys
 from pathlib import Path
+
+from measured import PAGE, rewrite
 
 from standfast.config.load import from_mapping
 from standfast.sim import files
@@ -16,7 +17,6 @@ from standfast.sim.report import Report, report_of
 from standfast.sim.settings import Scenario
 from standfast.sim.stage import Stage
 
-PAGE = Path(__file__).with_name("availability.md")
 PICTURES = Path(__file__).with_name("pictures")
 
 MIXED, SEEDS = "mixed-schedule", (1, 2, 3)
@@ -64,25 +64,9 @@ def drawn() -> str:
     return "\n\n".join(lines)
 
 
-def replaced(page: str, part: str, text: str) -> str:
-    """The page with one part written anew.
-
-    Raises:
-        SystemExit: the part's marks are gone.
-    """
-    marks = re.compile(rf"(<!-- {part}: written by docs/availability.py -->\n).*?(\n<!-- /{part} -->)", re.DOTALL)
-    page, found = marks.subn(lambda match: match[1] + text + match[2], page)
-    if not found:
-        sys.exit(f"docs/availability.md has lost the marks of its {part}")
-    return page
-
-
 if __name__ == "__main__":
     table = played()
     if not table.startswith("| scenario |"):
         sys.exit("there is no table")
-    written = PAGE.read_text("utf-8")
-    for part, text in (("table", table), ("mixed", mixed()), ("pictures", drawn())):
-        written = replaced(written, part, text)
-    PAGE.write_text(written, "utf-8")
+    rewrite("availability.py", {"table": table, "mixed": mixed(), "pictures": drawn()})
     sys.stdout.write(f"wrote {PAGE} and {PICTURES}\n")

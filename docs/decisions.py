@@ -6,12 +6,12 @@ under way at a time, from ten thousand sessions. CPU time, the least of five rou
 
 import gc
 import random
-import re
 import subprocess
 import sys
 from collections import deque
-from pathlib import Path
 from time import process_time
+
+from measured import rewrite
 
 from standfast import plugins
 from standfast.canon.ask import Ask
@@ -23,9 +23,6 @@ from standfast.policy.exchange import Exchange
 from standfast.policy.fleet import Permit
 from standfast.policy.retry import RetryBudget
 from standfast.policy.steps import Send
-
-PAGE = Path(__file__).with_name("availability.md")
-TABLE = re.compile(r"(<!-- decisions: written by docs/decisions.py -->\n).*?(\n<!-- /decisions -->)", re.DOTALL)
 
 FEW, MANY = 10, 1_000
 SESSIONS = 10_000
@@ -88,14 +85,5 @@ def table() -> str:
     return "\n".join([*lines, "", f"Commit {commit}, Python {sys.version.split()[0]}."])
 
 
-def main() -> None:
-    """Measure, and write."""
-    written = table()
-    page, found = TABLE.subn(lambda match: match[1] + written + match[2], PAGE.read_text("utf-8"))
-    if not found:
-        sys.exit("docs/availability.md has lost the markers of its table of decisions")
-    PAGE.write_text(page, "utf-8")
-
-
 if __name__ == "__main__":
-    main()
+    rewrite("decisions.py", {"decisions": table()})

@@ -5,7 +5,6 @@ folder that is named, if one is; what lies there already is not performed again.
 """  # noqa: INP001 - a script, not a package
 
 import json
-import re
 import statistics
 import subprocess
 import sys
@@ -13,13 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from measured import PAGE, rewrite
+
 from standfast.drill.agreement import BARS, CHANCE
 
 Report = dict[str, Any]
 """What `standfast drill --json` prints, and the commit."""
 
-PAGE = Path(__file__).with_name("availability.md")
-TABLE = re.compile(r"(<!-- drills: written by docs/drills.py -->\n).*?(\n<!-- /drills -->)", re.DOTALL)
 MINUTES, RATE = 1.5, 20
 AS_WRITTEN = {"all-down-and-back", "flash-sale", "mixed-schedule"}
 """Squeezed, what they are about would depend on milliseconds: they are performed in full."""
@@ -152,11 +151,7 @@ def main(folder: Path | None) -> None:
             drills.append(performed(name, minutes))
             if kept is not None:
                 kept.write_text(json.dumps(drills[-1]), "utf-8")
-    written = table(reports)
-    page, found = TABLE.subn(lambda match: match[1] + written + match[2], PAGE.read_text("utf-8"))
-    if not found:
-        sys.exit("docs/availability.md has lost the markers of its table of drills")
-    PAGE.write_text(page, "utf-8")
+    rewrite("drills.py", {"drills": table(reports)})
     sys.stdout.write(f"wrote {PAGE}\n")
 
 

@@ -4,10 +4,9 @@ Played in virtual time like the shipped scenarios (it is the one called `flappin
 default policy, but looked at request by request.
 """  # noqa: INP001 - a script, not a package
 
-import re
-import sys
 from collections.abc import Mapping
-from pathlib import Path
+
+from measured import rewrite
 
 from standfast.config.load import from_mapping
 from standfast.sim import files
@@ -16,9 +15,6 @@ from standfast.sim.settings import Scenario
 from standfast.sim.stage import Stage
 from standfast.sim.tally import Tally
 from standfast.sim.world import START
-
-PAGE = Path(__file__).with_name("availability.md")
-TABLE = re.compile(r"(<!-- primary: written by docs/primary.py -->\n).*?(\n<!-- /primary -->)", re.DOTALL)
 
 SEEDS = (1, 2, 3)
 BEGINS, HANGS, FLAPS, ENDS = 300.0, 600.0, 60.0, 1500.0
@@ -120,14 +116,5 @@ def tables() -> str:
     return "\n".join([*hangs, *flaps])
 
 
-def main() -> None:
-    """Play, and write."""
-    written = tables()
-    page, found = TABLE.subn(lambda match: match[1] + written + match[2], PAGE.read_text("utf-8"))
-    if not found:
-        sys.exit("docs/availability.md has lost the marks of its tables about the primary")
-    PAGE.write_text(page, "utf-8")
-
-
 if __name__ == "__main__":
-    main()
+    rewrite("primary.py", {"primary": tables()})
