@@ -12,10 +12,10 @@ from standfast.policy import breaker, course
 PAGE = Path(__file__).with_name("architecture.md")
 
 _EVENTS = {
-    breaker.Event.TRIPPED: "too many failures, in a row or as a share of the window; too many slow calls",
+    breaker.Event.TRIPPED: "too many failures, or slow calls, in a row or as a share of the window",
     breaker.Event.RESTED: "the open time is over",
     breaker.Event.RECOVERED: "enough successes of the trial",
-    breaker.Event.RELAPSED: "a failure or a slow call of the trial: the open time doubles",
+    breaker.Event.RELAPSED: "a failure of the trial, a slow call, or one that lost late: the open time doubles",
     breaker.Event.PROBED: "what is let through beside the verdict succeeds: a rare probe, or enough soft calls",
     breaker.Event.INTRODUCED: "it is new among others that are known",
     breaker.Event.FORCED_OPEN: "an operator forces it open",

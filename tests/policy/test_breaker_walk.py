@@ -11,6 +11,7 @@ from standfast.canon.attempt import Outcome
 from standfast.canon.instants import Monotonic
 from standfast.policy.breaker import PROBE_INTERVAL, Breaker, BreakerSettings, State
 from standfast.policy.chance import beyond_chance
+from standfast.policy.kin import Family
 
 START = Monotonic(1_000.0)
 OK, BAD, NONE = Outcome.SUCCESS, Outcome.FAILURE, Outcome.CANCELLED
@@ -49,11 +50,16 @@ class BreakerWalk(RuleBasedStateMachine):
     )
     WIDTH = 1.0  # of a bucket: a tenth of the window
     DEAD, FAILING, SLOW = "open", "failing", "slow"
+    FLEET = False
+    """It has a family, so there may be an elsewhere: the first call of a trial goes alone until it is heard of."""
 
     @initialize(seed=st.integers(0, 2**32))
     def begin(self, seed: int) -> None:
         """Two breakers of one seed, both closed."""
         self.one, self.two = Breaker(self.SETTINGS), Breaker(self.SETTINGS)
+        if self.FLEET:
+            for name, breaker in (("one", self.one), ("two", self.two)):
+                Family(name).add(breaker)
         self.rngs = random.Random(seed), random.Random(seed)
         self.now = START
         self.state = State.CLOSED
@@ -67,6 +73,7 @@ class BreakerWalk(RuleBasedStateMachine):
         self.row: list[Given] = []
         self.row_cancels = 0
         self.successes = self.trips = 0
+        self.heard = False
         self.verdict, self.turn = self.DEAD, False
         self.recovered: Monotonic | None = None
         self.credit = 0.0
@@ -80,6 +87,7 @@ class BreakerWalk(RuleBasedStateMachine):
         self.cancels.clear()
         self.row.clear()
         self.successes = 0
+        self.heard = False
         self.recovered, self.credit = (self.now if state is State.CLOSED else None), 0.0
 
     def open(self, verdict: str) -> None:
@@ -102,6 +110,13 @@ class BreakerWalk(RuleBasedStateMachine):
     def outstanding(self) -> int:
         """Permits of this era that are not settled, but for those beside the verdict."""
         return sum(given.era == self.era and not given.soft for given in self.out)
+
+    def room(self, *, soft: bool = False) -> bool:
+        """May another call be part of the trial? Beside one that was not heard of only who has no elsewhere."""
+        out = self.outstanding()
+        if self.state is not State.HALF_OPEN or out >= self.SETTINGS.half_open_permits:
+            return False
+        return (self.FLEET and out > 0 and not self.heard) if soft else not (self.FLEET and out and not self.heard)
 
     def inside(self, at: Monotonic) -> bool:
         """Is this instant in the window?"""
@@ -153,10 +168,9 @@ class BreakerWalk(RuleBasedStateMachine):
     def admit(self) -> None:
         """Ask for a permit; an open breaker never gives one before its time."""
         self.look()
-        room = self.state is State.HALF_OPEN and self.outstanding() < self.SETTINGS.half_open_permits
         ticket = self.one.admit(self.now)
         assert self.two.admit(self.now) == ticket
-        self.given(ticket, expected=room or (self.state is State.CLOSED and self.ramped()))
+        self.given(ticket, expected=self.room() or (self.state is State.CLOSED and self.ramped()))
 
     def ramped(self) -> bool:
         """Does the ramp let this one through? Each request adds its share; who makes a whole passes."""
@@ -181,6 +195,11 @@ class BreakerWalk(RuleBasedStateMachine):
             assert self.two.admit_softly(self.now) == ticket
             self.given(ticket, expected=True)
             return
+        if self.room(soft=True):
+            ticket = self.one.admit_softly(self.now)
+            assert self.two.admit_softly(self.now) == ticket
+            self.given(ticket, expected=True)
+            return
         self.turn = self.turn != (self.verdict == self.FAILING)
         ticket = self.one.admit_softly(self.now)
         assert self.two.admit_softly(self.now) == ticket
@@ -198,6 +217,38 @@ class BreakerWalk(RuleBasedStateMachine):
         self.given(ticket, expected=free)
         if free:
             self.last_probe = self.now
+
+    @precondition(lambda self: self.out)
+    @rule(data=st.data())
+    def hear(self, data: st.DataObject) -> None:
+        """One of those under way has its first content."""
+        given = self.out[data.draw(st.integers(0, len(self.out) - 1))]
+        self.look()
+        self.one.heard(given.ticket)
+        self.two.heard(given.ticket)
+        if given.era == self.era and self.state is State.HALF_OPEN and not given.soft:
+            self.heard = True
+
+    @precondition(lambda self: self.out)
+    @rule(data=st.data(), row=st.booleans())
+    def outrun(self, data: st.DataObject, row: bool) -> None:
+        """One of those under way is given up late, because another attempt was faster."""
+        given = self.out.pop(data.draw(st.integers(0, len(self.out) - 1)))
+        self.used.append(given)
+        self.look()
+        before, era = self.state, self.era
+        moved = self.one.outrun(given.ticket, self.now, self.rngs[0], row=row)
+        assert self.two.outrun(given.ticket, self.now, self.rngs[1], row=row) == moved
+        if given.era == era and not given.soft:
+            if before is State.HALF_OPEN:
+                self.open(self.SLOW if self.verdict == self.DEAD and self.successes else self.verdict)
+            elif before is State.CLOSED and row:
+                self.open(self.SLOW)
+        assert moved == (None if self.state is before else (before, self.state))
+        self.one.settle(given.ticket, NONE, self.now, self.rngs[0], slow=given.slow)
+        self.two.settle(given.ticket, NONE, self.now, self.rngs[1], slow=given.slow)
+        if given.era == self.era and (given.soft or self.state is State.CLOSED):
+            self.count(given, NONE)
 
     @precondition(lambda self: self.out)
     @rule(data=st.data())
@@ -312,7 +363,9 @@ class BreakerWalk(RuleBasedStateMachine):
         self.look()
         assert self.one.state(self.now) is self.two.state(self.now) is self.state
         assert self.one.recent(self.now) == self.two.recent(self.now) == self.counts()
-        assert self.one.refusal(self.now) == ("ramping" if self.state is State.CLOSED else self.verdict)
+        trying = self.verdict == self.DEAD and self.room(soft=True)
+        expected = "ramping" if self.state is State.CLOSED else "trying" if trying else self.verdict
+        assert self.one.refusal(self.now) == expected
         assert self.one.retry_at(self.now) == self.two.retry_at(self.now)
         if self.state is State.OPEN:
             assert self.one.retry_at(self.now) == self.until > self.now
@@ -321,5 +374,13 @@ class BreakerWalk(RuleBasedStateMachine):
             assert self.outstanding() <= self.SETTINGS.half_open_permits
 
 
+class FleetWalk(BreakerWalk):
+    """The same in a fleet."""
+
+    FLEET = True
+
+
 TestBreakerWalk = BreakerWalk.TestCase
+TestFleetWalk = FleetWalk.TestCase
+TestFleetWalk.settings = hypothesis_settings(max_examples=150, stateful_step_count=60, deadline=None)
 TestBreakerWalk.settings = hypothesis_settings(max_examples=150, stateful_step_count=60, deadline=None)

@@ -146,11 +146,17 @@ def test_a_reload_keeps_what_is_known_of_the_provider() -> None:
 
 
 def test_whoever_is_new_among_others_is_tried_first() -> None:
-    """D12: a deployment that a reload adds begins with a trial; those who have no elsewhere are served all the same."""
+    """D12: a deployment that a reload adds begins with a trial; those who have no elsewhere are served all the same.
+
+    The first call of the trial goes alone until it is heard of, as in any trial.
+    """
     group = Group(["a"])
     assert isinstance(group.admit(0), Permit)
     group.fleet = group.made(group.fleet, ["b"])
-    permits = [group.permit(1) for _ in range(3)]
+    permits = [group.permit(1)]
+    assert group.why(1) == "ramping"
+    group.fleet.place(group.deployments[1]).breaker.heard(permits[0].ticket)
+    permits += [group.permit(1) for _ in range(2)]
     assert group.why(1) == "ramping"
     for _ in range(20):
         group.end(group.permit(1, soft=True))

@@ -58,8 +58,8 @@ class Change(msgspec.Struct, frozen=True):
     """A state that changed.
 
     Attributes:
-        subject: `breaker`, `ramp`, `provider`, `health`, `cooldown`, `quarantine`, `limit`, `shedding` or
-            `retry_budget`.
+        subject: `breaker`, `ramp`, `provider`, `health`, `cooldown`, `quarantine`, `limit`, `silence`,
+            `shedding` or `retry_budget`.
         name: `provider/model`, `provider key 2` for keys, `provider`, what clients name for `shedding`.
         before, after: states, for instance `closed` and `open`.
         reason: why, in a few words, free of secrets.

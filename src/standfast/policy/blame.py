@@ -7,6 +7,7 @@ several failures together are the key's or the provider's, in `policy.kin`.
 
 import random
 
+from standfast.canon.ask import Ask
 from standfast.canon.attempt import Outcome
 from standfast.canon.failure import Blame, Failure, FailureKind
 from standfast.canon.failure import Cooldown as CooldownSource
@@ -16,6 +17,10 @@ from standfast.policy.adaptive import INFINITE
 from standfast.policy.breaker import SLOW, State
 from standfast.policy.kin import key_failed, key_served
 from standfast.policy.places import Permit, Place, Seat
+from standfast.policy.silence import ENOUGH
+
+OUTRUN = "outrun"
+"""Why a breaker opens again whose trial was later than usual, and another attempt faster."""
 
 
 def served(place: Place, seat: Seat, now: Monotonic) -> None:
@@ -99,6 +104,36 @@ def lagged(permit: Permit, now: Monotonic, rng: random.Random) -> tuple[Change, 
     permit.slow = True
     moved = permit.place.breaker.lag(permit.ticket, now, rng)
     return () if moved is None else breaker_moved(permit.place, moved, SLOW, now)
+
+
+def outrun(permit: Permit, seconds: float, ask: Ask, now: Monotonic, rng: random.Random) -> tuple[Change, ...]:
+    """No content had come after so many seconds, when another attempt was faster.
+
+    For a percentile that it exceeds a lower bound is as good as the truth; below it says nothing. Without it the
+    slowest waits would vanish from the history, and hedges would come earlier and earlier; and hedges that win would
+    hide a brownout from the breaker, and those beside a trial how it fares.
+    """
+    place, usual, prompt, stream = permit.place, permit.place.usual, ask.prompt_tokens, ask.stream
+    latency = place.stream if stream else place.whole
+    p95 = latency.p95()
+    if p95 is not None and seconds > p95:
+        latency.observe(seconds)
+    late = None if ask.reasoning else usual.late(prompt, stream=stream)
+    if usual.outrun(seconds, prompt, now, stream=stream):
+        changes = lagged(permit, now, rng)
+        if changes:
+            return changes
+    if late is None or seconds < late:
+        return ()
+    silence = place.silence
+    silence.lost += 1
+    if permit.waits:
+        permit.waits = False
+        silence.gave_up()
+    moved = place.breaker.outrun(permit.ticket, now, rng, row=silence.lost >= ENOUGH)
+    if moved is None:
+        return ()
+    return breaker_moved(place, moved, SLOW if place.breaker.refusal(now) == SLOW else OUTRUN, now)
 
 
 def breaker_moved(place: Place, moved: tuple[State, State], reason: str, now: Monotonic) -> tuple[Change, ...]:

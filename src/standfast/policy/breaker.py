@@ -5,7 +5,7 @@ House rules of this file:
 * Asking (`admit`) and reporting (`settle`) are two steps. A permit is a ticket, numbered in the order of admission.
   With every change of state a generation of tickets begins, and a result of an older generation is dropped.
 * Outcomes are three: success, failure, and cancelled, which says nothing and only gives the permit back. That a call is
-  slow is reported when it is known (`lag`), long before it ends, and once.
+  slow is reported when it is known (`lag`), long before it ends, and once; likewise that it lost late (`outrun`).
 * No more results count than permits are out: one that comes when none is out was settled before, and is dropped.
 * Nothing happens by itself: an open breaker whose time is over becomes half-open when it is next looked at. What
   happened so is left in `news`.
@@ -29,6 +29,11 @@ What is let through like that has a ticket of its own kind (the complement of th
 once enough calls are in it and less than half of what opens it is bad, the trial begins at once; a run of failures
 beyond chance makes the verdict `dead`. It does not decide the trial.
 
+A trial is a caller's request, and who meets a target that still hangs pays for it. So the first call of a trial goes
+alone until it has content (`heard`); the other permits are for those who have no elsewhere. One that is late is
+accompanied (`policy.hedge`), and one that was late and lost has failed (`outrun`): said it nothing, the next caller
+would pay for the same question. A circuit without a family knows no elsewhere: its permits are given at once.
+
 Whoever has recovered gets a growing share of the calls for a while (`policy.ramp`), counted and judged as all are;
 whoever asks softly is let through.
 
@@ -51,7 +56,7 @@ import random
 
 from standfast.canon.attempt import SUCCESS, Outcome
 from standfast.canon.instants import NEVER, Monotonic
-from standfast.policy.breaker_machine import DEAD, FAILING, NEW, SLOW, Machine
+from standfast.policy.breaker_machine import DEAD, FAILING, NEW, SLOW, TRYING, Machine
 from standfast.policy.breaker_settings import BreakerSettings
 from standfast.policy.breaker_table import TRANSITIONS, Event, State
 from standfast.policy.chance import CERTAIN
@@ -79,7 +84,7 @@ class Breaker(Machine):
 
     def admit(self, now: Monotonic) -> int | None:
         """A ticket for one call, or None: not now."""
-        if not self._free and not self._passes(now):
+        if not self.free and not self._passes(now):
             return None
         self._out += 1
         window = self._window
@@ -88,6 +93,10 @@ class Breaker(Machine):
 
     def admit_softly(self, now: Monotonic) -> int | None:
         """A ticket for one that was refused and has no elsewhere, or None: not even then."""
+        if self.state(now) is _HALF_OPEN and self._goes_alone and self._tries():
+            self._out += 1
+            self._window.admitted += 1
+            return self._window.admitted
         if self.barred(now):
             return None
         if self._state is _CLOSED:
@@ -109,7 +118,7 @@ class Breaker(Machine):
     def refusal(self, now: Monotonic) -> str:
         """Why a call is refused now: `open`, or a verdict that holds only where there is an elsewhere."""
         if self.barred(now):
-            return DEAD
+            return TRYING if self._state is _HALF_OPEN and self._goes_alone and self._has_room() else DEAD
         if self._state is _CLOSED:
             return "spared" if self._spared else NEW
         return self._verdict
@@ -117,7 +126,7 @@ class Breaker(Machine):
     def _passes(self, now: Monotonic) -> bool:
         state = self.state(now)
         if state is _HALF_OPEN:
-            return self._tries()
+            return not self._goes_alone and self._tries()
         if state is _CLOSED:
             return not self._spared and self._ramps(now)
         return state not in SHUT
@@ -126,6 +135,11 @@ class Breaker(Machine):
         """May another call be part of the trial?"""
         family = self.family
         return self._out < self._settings.half_open_permits and (family is None or not family.tries_another(self))
+
+    @property
+    def _goes_alone(self) -> bool:
+        """Is a call of the trial under way, and none has been heard of? Then nobody joins it who can go elsewhere."""
+        return self._out > 0 and not self._heard and self.family is not None
 
     def _tries(self) -> bool:
         room = self._has_room()
@@ -136,7 +150,7 @@ class Breaker(Machine):
     def _ramps(self, now: Monotonic) -> bool:
         if self._ramp.share(now) < 1.0:
             return self._ramp.passes(now)
-        self._free = True
+        self.free = True
         if self._ramp.end():
             self._trips = 0
             self._tell("ramp", "ramping", "full", "its time is over")
@@ -166,6 +180,15 @@ class Breaker(Machine):
 
     # reporting
 
+    def heard(self, ticket: int) -> None:
+        """Report that a call has its first content, unless it is `free`: in a trial, others may follow now."""
+        if self.tries(ticket):
+            self._heard = True
+
+    def tries(self, ticket: int) -> bool:
+        """Is this a call of the trial that goes on?"""
+        return self._state is _HALF_OPEN and ticket >= self._first
+
     def lag(self, ticket: int, now: Monotonic, rng: random.Random) -> tuple[State, State] | None:
         """Report that a call is slow, before it is settled; states before and after if that changed it."""
         before = self.state(now)
@@ -178,6 +201,21 @@ class Breaker(Machine):
                 self._open(Event.TRIPPED, SLOW, now, rng)
         elif before is _HALF_OPEN and self._settings.slow_rate is not None:
             self._open(Event.RELAPSED, SLOW, now, rng)
+        return None if self._state is before else (before, self._state)
+
+    def outrun(self, ticket: int, now: Monotonic, rng: random.Random, *, row: bool) -> tuple[State, State] | None:
+        """Report, before it is settled, that a call without content was given up late because another was faster.
+
+        A trial has failed by that; who is dead stays dead. While closed a `row` of them, nothing heard between, calls
+        it slow (`policy.silence`). States before and after if that changed it.
+        """
+        before, limits = self.state(now), self._settings
+        if ticket >= self._first:
+            if before is _HALF_OPEN:
+                lives = self._verdict is NEW or (self._verdict is DEAD and self._successes > 0)
+                self._open(Event.RELAPSED, SLOW if lives else self._verdict, now, rng)
+            elif row and before is _CLOSED and limits.slow_rate is not None:
+                self._open(Event.TRIPPED, SLOW, now, rng)
         return None if self._state is before else (before, self._state)
 
     def settle(
@@ -260,7 +298,7 @@ class Breaker(Machine):
         if self._successes >= self._settings.half_open_successes:
             self._move(Event.RECOVERED)
             if self._ramp.begin(now):
-                self._free = False
+                self.free = False
                 self._tell("ramp", "full", "ramping", "it has recovered", self._ramp.seconds)
             else:
                 self._trips = 0

@@ -17,6 +17,9 @@ if TYPE_CHECKING:  # a family is made of breakers
 DEAD, FAILING, SLOW, NEW = "open", "failing", "slow", "ramping"
 """Verdicts; they are also why the fleet denies a permit. Who is new, and who has just recovered, is `ramping`."""
 
+TRYING = "trying"
+"""Why it is denied to those who have an elsewhere while the first call of a trial has not been heard of."""
+
 _CLOSED, _OPEN, _HALF_OPEN = State.CLOSED, State.OPEN, State.HALF_OPEN  # a look-up in an enum costs as much as a call
 _FORCES: Mapping[State | None, Event] = MappingProxyType(
     {
@@ -39,12 +42,13 @@ class Machine:
         name, news: the same.
         opened_at: when it opened last; meaningful only while it is open.
         family: the breakers of the same provider; None while nobody has said.
+        free: it is closed, and there is nothing else to ask.
     """
 
     __slots__ = (
         "_evidence",
         "_first",
-        "_free",
+        "_heard",
         "_next_probe",
         "_out",
         "_ramp",
@@ -58,6 +62,7 @@ class Machine:
         "_verdict",
         "_window",
         "family",
+        "free",
         "name",
         "news",
         "opened_at",
@@ -69,7 +74,7 @@ class Machine:
         self.news: list[Change] = [] if news is None else news
         self.family: Family | None = None
         self._state = _CLOSED
-        self._free = True  # closed, and nothing else to ask
+        self.free = True
         self._spared = False  # its family is down
         self._verdict = DEAD
         self._turn = False  # the next soft call is let through
@@ -80,6 +85,7 @@ class Machine:
         self._trips = 0  # openings since it was last well
         self._out = 0  # permits of this generation that are not settled
         self._successes = 0
+        self._heard = False  # a call of the trial has content
         self._until = Monotonic(0.0)
         self._next_probe = Monotonic(0.0)
         self.opened_at = Monotonic(0.0)
@@ -116,7 +122,7 @@ class Machine:
         """While it is closed, let nobody through who has an elsewhere; or no longer."""
         self._spared = spared
         if spared:
-            self._free = False
+            self.free = False
 
     def introduce(self) -> None:
         """It is new among others that are known: a trial comes first."""
@@ -158,9 +164,10 @@ class Machine:
         if self._ramp.end():
             self._tell("ramp", "ramping", "full", f"its breaker is {after.value}")
         self._state = after
-        self._free = after is _CLOSED and not self._spared
+        self.free = after is _CLOSED and not self._spared
         self._first = self._window.admitted + 1
         self._out = self._successes = 0
+        self._heard = False
         self._evidence.clear()
 
     def _tell(self, subject: str, before: str, after: str, reason: str, until: float | None = None) -> None:

@@ -33,7 +33,8 @@ class BreakerSettings(Settings):
         open: first open time, seconds; doubles each time the half-open trial fails or the ramp after it ends in
             failures, with equal jitter.
         open_cap: the longest open time, seconds.
-        half_open_permits: calls let through at the same time while half-open.
+        half_open_permits: calls let through at the same time while half-open; only one to those who have an elsewhere
+            before the first of them has content.
         half_open_successes: successes in a row that close it again.
         ramp: seconds after closing in which the share of requests that it gets grows from a tenth to all, while others
             can serve the rest; 0 for all at once.

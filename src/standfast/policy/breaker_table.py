@@ -21,7 +21,7 @@ class Event(StrEnum):
     TRIPPED = "tripped"  # too many failures, or too many slow calls
     RESTED = "rested"  # the open time is over
     RECOVERED = "recovered"  # enough successes of the trial
-    RELAPSED = "relapsed"  # a failure of the trial, or a slow call
+    RELAPSED = "relapsed"  # a failure of the trial, or a call that is slow or lost late
     PROBED = "probed"  # what was let through beside the verdict succeeds
     INTRODUCED = "introduced"  # it is new among others that are known
     FORCED_OPEN = "forced_open"  # an operator says so

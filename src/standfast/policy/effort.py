@@ -22,6 +22,7 @@ from standfast.policy.fleet import Denied, Fleet, Permit
 from standfast.policy.preference import Preference
 from standfast.policy.retry import RetryBudget
 from standfast.policy.route import Route, Target
+from standfast.policy.silence import ENOUGH
 from standfast.policy.steps import Purpose, Send
 from standfast.policy.timeouts import Deadlines, first_token_limit
 
@@ -143,6 +144,12 @@ def send(run: Run, ask: Ask, now: Monotonic) -> Send:
     if place.pace is not None:
         permit.trail = place.pace.sent(ask.prompt_tokens, now, stream=stream)
     limits = target.limits
+    if stream and not ask.reasoning:
+        permit.waits = True
+        silence = place.silence  # `joined`: a call costs as much as all of this
+        silence.waiting = waiting = silence.waiting + 1
+        if waiting == ENOUGH:
+            silence.since = now
     p95 = (place.stream if stream else place.whole).p95()
     first = now + first_token_limit(limits, p95, stream, ask.reasoning or target.reasoning)
     end = now + limits.total

@@ -24,7 +24,7 @@ from standfast.canon.rates import Rate
 from standfast.canon.usage import Usage
 from standfast.policy.effort import RAMPING, Run, send
 from standfast.policy.fleet import Denied, Permit
-from standfast.policy.hedge import hedge, hedge_at
+from standfast.policy.hedge import ACCOMPANIED, hedge, hedge_at
 from standfast.policy.route import Target
 from standfast.policy.running import Running
 from standfast.policy.steps import Abandon, Commit, Finish, Freed, Purpose, Queue, Refuse, Remind, Shed, Step
@@ -245,7 +245,7 @@ class Exchange(Running):
     def _set_off(self, run: Run, now: Monotonic) -> list[Step]:
         self._run = run
         step = send(run, self.ask, now)
-        if self.route.hedge is None:
+        if self.route.hedge is None and run.permit.place.breaker.free:
             return [step]
         return [*self._reminder(run, now), step]
 
@@ -254,8 +254,8 @@ class Exchange(Running):
         limits = self.route.hedge
         self._remind = NEVER
         hedged = 0 if self._course is None else self._course.hedges
-        if limits is not None and hedged < limits.max:
-            self._remind = hedge_at(limits, run.permit, now, stream=self.ask.stream)
+        if hedged < (ACCOMPANIED if limits is None else limits.max):
+            self._remind = hedge_at(limits, run.permit, self.ask, now)
         return [Remind(self._remind)] if self._remind < self.ask.deadline else []
 
     def _hedge(self, now: Monotonic) -> list[Step]:

@@ -26,7 +26,7 @@ from standfast.canon.instants import NEVER, Monotonic
 from standfast.canon.rates import Rate
 from standfast.canon.record import Change
 from standfast.policy.adaptive import AdaptiveSettings
-from standfast.policy.blame import breaker_moved, judged, lagged, served, states_moved
+from standfast.policy.blame import breaker_moved, judged, lagged, outrun, served, states_moved
 from standfast.policy.breaker import LETTING, SHUT, BreakerSettings, State
 from standfast.policy.health import Health
 from standfast.policy.health_check import HealthSettings
@@ -34,10 +34,12 @@ from standfast.policy.kin import Family
 from standfast.policy.latency import Pace
 from standfast.policy.limits import TargetLimits
 from standfast.policy.line import Line, QueueSettings
-from standfast.policy.places import Denied, Key, KeyPool, Permit, Place, Seat, Standing, inherit
+from standfast.policy.places import Denied, Key, KeyPool, Permit, Place, Seat, Standing, avoided, inherit
 from standfast.policy.seating import bound, give_back, learn, take_seat, withdraw
+from standfast.policy.silence import ENOUGH
 from standfast.policy.strategy import Notes
 from standfast.policy.timeouts import thinks
+from standfast.policy.usual import LEAST
 
 __all__ = ["Denied", "Fleet", "KeyPool", "Permit"]
 
@@ -135,9 +137,12 @@ class Fleet:
         place = self._places[deployment]
         if place.rest.until > now:
             return Denied("resting", place.rest.until)
-        health = place.health
-        if health is not None and health.shunned > now and not (soft or place.breaker.forced):
-            return Denied("unhealthy", health.shunned)
+        health, silence = place.health, place.silence
+        quiet = silence.waiting >= ENOUGH and now - silence.since >= LEAST
+        if not soft and (quiet or (health is not None and health.shunned > now)):
+            spared = avoided(place, now)
+            if spared is not None:
+                return spared
         adaptive = place.adaptive
         if place.in_flight >= adaptive.ceiling and place.in_flight >= adaptive.limit(now):
             return Denied("full", NEVER)
@@ -195,6 +200,9 @@ class Fleet:
         seat.key.in_flight -= 1
         if seat.metered:
             give_back(permit, tokens, now)
+        if permit.waits:
+            permit.waits = False
+            place.silence.left(failure, now)
         if outcome is SUCCESS:
             served(place, seat, now)
         changes: tuple[Change, ...] = ()
@@ -215,6 +223,16 @@ class Fleet:
             place.adaptive.spoke(seconds, prompt_tokens, permit.load, now)
         else:
             place.whole.observe(seconds)
+        silence = place.silence
+        silence.lost = 0
+        if permit.waits:
+            permit.waits = False
+            silence.waiting -= 1  # `broken`: a call costs as much as all of this
+            silence.since = now
+            if silence.told:
+                silence.ended()
+        if not place.breaker.free:
+            place.breaker.heard(permit.ticket)
         trail = permit.trail
         if trail is not None:
             trail.pace.spoke(trail, Monotonic(trail.since + seconds))
@@ -226,21 +244,10 @@ class Fleet:
         learn(permit, rates, now)
 
     def outrun(
-        self, permit: Permit, seconds: float, prompt_tokens: int, now: Monotonic, rng: random.Random, *, stream: bool
+        self, permit: Permit, seconds: float, ask: Ask, now: Monotonic, rng: random.Random
     ) -> tuple[Change, ...]:
-        """Learn that no content had come after so many seconds, when another attempt was faster. Before it is settled.
-
-        For a percentile that it exceeds a lower bound is as good as the truth; below it says nothing. Without it the
-        slowest waits would vanish from the history, and hedges would come earlier and earlier; and hedges that win
-        would hide a brownout from the breaker.
-        """
-        place = permit.place
-        latency = place.stream if stream else place.whole
-        p95 = latency.p95()
-        if p95 is not None and seconds > p95:
-            latency.observe(seconds)
-        slow = place.usual.outrun(seconds, prompt_tokens, now, stream=stream)
-        return lagged(permit, now, rng) if slow else ()
+        """Learn that no content had come after so many seconds, and another was faster. Before it is settled."""
+        return outrun(permit, seconds, ask, now, rng)
 
     def available_at(self, deployment: Deployment, now: Monotonic, *, patience: float = NEVER) -> Monotonic:
         """When this deployment may next be asked; `now` if it may be now, NEVER if no key can serve it.

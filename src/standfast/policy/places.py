@@ -14,6 +14,7 @@ from standfast.policy.health import Health
 from standfast.policy.latency import Latency, Pace, Trail
 from standfast.policy.limits import KeySlots, TargetLimits
 from standfast.policy.quota import Marks, Quota
+from standfast.policy.silence import ENOUGH, Silence
 from standfast.policy.usual import Usuals
 
 
@@ -107,6 +108,7 @@ class Place:
         "rest",
         "seats",
         "settings",
+        "silence",
         "slots",
         "stream",
         "usual",
@@ -128,6 +130,7 @@ class Place:
         self.stream = Latency()
         self.whole = Latency()
         self.usual = Usuals(settings.slow_after)
+        self.silence = Silence(deployment.name, self.breaker.news)
         self.pace: Pace | None = None  # None while no strategy compares by it
         self.in_flight = 0
         self.seats = seats
@@ -145,6 +148,7 @@ class Permit(msgspec.Struct, eq=False):
         load: attempts under way there when it was given, this one included.
         settled: it has been.
         slow: its first content took far longer than usual, and the breaker knows.
+        waits: it counts as waiting for its first content (`policy.silence`).
         trail: what a strategy that compares paces learns from it.
         reckoned: prompt tokens, and how the seat's quota stood then.
     """
@@ -157,6 +161,7 @@ class Permit(msgspec.Struct, eq=False):
     load: int
     settled: bool = False
     slow: bool = False
+    waits: bool = False
     trail: Trail | None = None
     reckoned: tuple[int, Marks] | None = None
 
@@ -178,8 +183,9 @@ class Denied:
         why: `open` (breaker), `resting` (deployment), `keys` (every key rests or is at its limit, or the deployment is
             at its own), `tried` (no key left that this request has not used), `full` (as many attempts under way as the
             deployment can take); or a reason to go elsewhere, not to give up: `unhealthy` (checks say so), `failing`
-            and `slow` (the breaker is open for a share of the calls), `ramping` (it has just recovered, or is new),
-            `spared` (its provider is down).
+            and `slow` (the breaker is open for a share of the calls), `trying` (the first call of its trial has not
+            been heard of), `ramping` (it has just recovered, or is new), `silent` (it answers nobody), `spared` (its
+            provider is down).
         until: when asking again has a chance.
     """
 
@@ -206,6 +212,19 @@ class Standing:
     first_token: float | None
 
 
+def avoided(place: Place, now: Monotonic) -> Denied | None:
+    """Why those who have an elsewhere go there, although its breaker says nothing; None if nothing speaks against it.
+
+    An operator's word about the breaker is above what checks say and what is not heard.
+    """
+    if place.breaker.forced:
+        return None
+    health, silence = place.health, place.silence
+    if health is not None and health.shunned > now:
+        return Denied("unhealthy", health.shunned)
+    return Denied("silent", now) if silence.waiting >= ENOUGH and silence.holds(place.usual, now) else None
+
+
 def inherit(place: Place, before: Place) -> None:
     """Carry over what the old configuration had learnt and the new one does not contradict."""
     if before.settings == place.settings:
@@ -216,7 +235,7 @@ def inherit(place: Place, before: Place) -> None:
     place.pace = before.pace
     place.adaptive = before.adaptive
     place.rest, place.hinted, place.stream, place.whole = before.rest, before.hinted, before.stream, before.whole
-    place.usual = before.usual
+    place.usual, place.silence = before.usual, before.silence
     place.usual.slow_after = place.settings.slow_after
     seats = {id(seat.key): seat for seat in before.seats}
     for seat in place.seats:

@@ -14,7 +14,7 @@ from standfast.policy.route import Route, Target
 BUSY = frozenset({"keys", "full", "behind"})
 """Why a deployment that is well cannot take one more request now: it can when others end, or when a limit allows."""
 
-SOFT = frozenset({"failing", "ramping", "slow", "spared", "unhealthy"})
+SOFT = frozenset({"failing", "ramping", "silent", "slow", "spared", "trying", "unhealthy"})
 """Why a deployment should be spared as long as there is another one."""
 
 PATIENCE = 10.0

@@ -79,9 +79,7 @@ class Running(msgspec.Struct, eq=False):
         ask = self.ask
         for run in losers:
             if winner is not None:
-                self.changes += self._fleet.outrun(
-                    run.permit, now - run.started, ask.prompt_tokens, now, self._rng, stream=ask.stream
-                )
+                self.changes += self._fleet.outrun(run.permit, now - run.started, ask, now, self._rng)
             self._settle(run, Outcome.CANCELLED, None, None, now)
         return [Abandon(run.permit) for run in losers]
 

@@ -12,7 +12,10 @@ Rules:
 * There is one percentile for streams and one for whole replies, and of both one for each class of prompt size, because
   the wait grows with the prompt: whoever begins to send books is not a brownout. (A whole reply's time is the length of
   its answer; three times the 95th percentile is beyond nearly every answer.)
-* Nothing is slow where fewer than `ENOUGH` answers are known. Who is slow from the beginning is slow by nature.
+* Late is what takes longer than the usual 95th percentile alone. One in twenty is, so it says something only of several
+  (`policy.silence`), or where somebody waits for an answer to a question of ours (a trial).
+* Nothing is slow, or late, where fewer than `ENOUGH` answers are known. Who is slow from the beginning is slow by
+  nature.
 * The percentile follows the answers by steps (stochastic approximation, Robbins and Monro 1951): an answer above it
   raises it by 0.95 STEP, one below lowers it by 0.05 STEP, both as shares of itself, so that it rests where one in
   twenty is above. Its memory is about a hundred answers. It begins with the largest of the first twenty, whose mean
@@ -47,6 +50,10 @@ HEADROOM = 1.25
 
 DOUBLING = 3600.0
 """Seconds in which it may double, at most."""
+
+LEAST = 1.0
+"""Seconds; nothing is late before, however fast it usually is: pauses that stop everybody (a collector's, a lost
+packet's) are shorter, and say nothing."""
 
 PATIENCE = 1.0
 """Seconds between two looks at whether it may rise further, once it has risen as far as it may."""
@@ -116,6 +123,16 @@ class Usuals:
         kinds = self._kinds[stream]
         usual = kinds[0 if prompt_tokens < _SMALL else bisect(SIZES, prompt_tokens)]
         return usual.observe(seconds, now) and seconds > self.slow_after
+
+    def late(self, prompt_tokens: int, *, stream: bool) -> float | None:
+        """Seconds after which one first content in twenty comes; None where too few are known."""
+        usual = self._kinds[stream][bisect(SIZES, prompt_tokens)]
+        return max(usual.p95, LEAST) if usual.seen >= ENOUGH else None
+
+    def latest(self) -> float | None:
+        """The same of streams, whatever their prompts: of the size that takes longest; None if none is known."""
+        known = [usual.p95 for usual in self._kinds[True] if usual.seen >= ENOUGH]
+        return max(LEAST, *known) if known else None
 
     def outrun(self, seconds: float, prompt_tokens: int, now: Monotonic, *, stream: bool) -> bool:
         """Learn that no content had come after so many seconds, when another attempt was faster; was that slow?"""
