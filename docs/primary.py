@@ -4,7 +4,7 @@ Played in virtual time like the shipped scenarios (it is the one called `flappin
 default policy, but looked at request by request.
 """  # noqa: INP001 - a script, not a package
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from measured import rewrite
 
@@ -16,15 +16,33 @@ from standfast.sim.stage import Stage
 from standfast.sim.tally import Tally
 from standfast.sim.world import START
 
-SEEDS = (1, 2, 3)
+SEEDS, ALL = (1, 2, 3), range(1, 11)
+"""Those with a row of their own, and those of the mean: chance alone moves a 99th percentile by some percent."""
+
 BEGINS, HANGS, FLAPS, ENDS = 300.0, 600.0, 60.0, 1500.0
 """Seconds: when the trouble begins, how long a primary hangs, how long it flaps, when the play ends."""
 
 PAYS = 1.0
 """A request has paid if the attempt that answered it began so many seconds after it had come."""
 
+AT_ONCE = 0.01
+"""Seconds: who was sent to the target that answered by then met nobody else."""
+
 ROW, HALF, MOST = 10, 5, 9
 """Of so many requests in a row the primary serves half, or all but one, when it is back."""
+
+HEADINGS = (
+    "seed",
+    "requests meanwhile",
+    "answered, %",
+    "paid",
+    "of them after the breaker opened",
+    "it opens after, s",
+    "then p99, ms",
+    "of those who met no trial",
+    "healthy",
+    "apart",
+)
 
 HANG = {"name": "primary hangs", "at": BEGINS, "lasts": HANGS, "where": "primary", "errors": "first_token_timeout"}
 FLAP = {
@@ -66,7 +84,7 @@ def p99(endings: list[Ending]) -> float:
     return firsts[int(0.99 * len(firsts))] * 1e3
 
 
-def hang(seed: int) -> str:
+def hang(seed: int) -> tuple[float, ...]:
     """A row: who paid, and what the others felt."""
     endings, tally = played(seed, HANG)
     healthy, _ = played(seed)
@@ -74,13 +92,13 @@ def hang(seed: int) -> str:
     ill = within(endings, BEGINS, BEGINS + HANGS)
     paid = [each for each in ill if each.lost >= PAYS or not each.ok]
     after, beside = within(ill, opened, BEGINS + HANGS), within(healthy, opened, BEGINS + HANGS)
+    later = [each for each in paid if each.arrived - START >= opened]
     answered = 100.0 * sum(each.ok for each in ill) / len(ill)
-    cells = [f"{len(ill):,}", f"{answered:.2f}", f"{len(paid)}", f"{opened - BEGINS:.1f}"]
-    cells += [f"{p99(after):,.0f}", f"{p99(beside):,.0f}", f"{100 * (p99(after) / p99(beside) - 1):+.1f} %"]
-    return f"| {seed} | {' | '.join(cells)} |"
+    felt = p99(after), p99([each for each in after if each.lost < AT_ONCE]), p99(beside)
+    return len(ill), answered, len(paid), len(later), opened - BEGINS, *felt, 100 * (felt[0] / felt[2] - 1)
 
 
-def flap(seed: int) -> str:
+def flap(seed: int) -> tuple[float, ...]:
     """A row: who was served meanwhile, what was tried, when it was back."""
     endings, tally = played(seed, FLAP)
     ill = within(endings, BEGINS, BEGINS + FLAPS)
@@ -91,9 +109,16 @@ def flap(seed: int) -> str:
     failures = sum(tally.targets[ill[0].primary].failures.values())
     usual = sum(played(seed)[1].targets[ill[0].primary].failures.values())
     answered = 100.0 * sum(each.ok for each in ill) / len(ill)
-    cells = [f"{len(ill):,}", f"{answered:.2f}", f"{failures - usual}", f"{openings}"]
-    cells += [f"{later[n].arrived - START - BEGINS - FLAPS:.1f}" for n in (half, most)]
-    return f"| {seed} | {' | '.join(cells)} |"
+    back = (later[n].arrived - START - BEGINS - FLAPS for n in (half, most))
+    return len(ill), answered, failures - usual, openings, *back
+
+
+def rows(play: Callable[[int], tuple[float, ...]], form: str) -> list[str]:
+    """A line for some seeds, and one for the mean of all."""
+    plays = {seed: play(seed) for seed in ALL}
+    mean = [sum(column) / len(ALL) for column in zip(*plays.values(), strict=True)]
+    lines = {**{str(seed): plays[seed] for seed in SEEDS}, f"mean of {len(ALL)}": mean}
+    return [f"| {name} | {form.format(*line)} |" for name, line in lines.items()]
 
 
 def tables() -> str:
@@ -101,9 +126,9 @@ def tables() -> str:
     hangs = [
         f"The primary hangs for {HANGS / 60:g} minutes:",
         "",
-        "| seed | requests meanwhile | answered, % | paid | breaker opens after, s | then p99, ms | healthy | apart |",
-        "|---|---:|---:|---:|---:|---:|---:|---:|",
-        *(hang(seed) for seed in SEEDS),
+        f"| {' | '.join(HEADINGS)} |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
+        *rows(hang, "{:,.0f} | {:.2f} | {:.0f} | {:.0f} | {:.1f} | {:,.0f} | {:,.0f} | {:,.0f} | {:+.1f} %"),
     ]
     flaps = [
         "",
@@ -111,7 +136,7 @@ def tables() -> str:
         "",
         "| seed | requests meanwhile | answered, % | attempts lost there | opened | serves half after, s | 9 of 10 |",
         "|---|---:|---:|---:|---:|---:|---:|",
-        *(flap(seed) for seed in SEEDS),
+        *rows(flap, "{:,.0f} | {:.2f} | {:.0f} | {:.0f} | {:.1f} | {:.1f}"),
     ]
     return "\n".join([*hangs, *flaps])
 
