@@ -256,6 +256,15 @@ def test_where_slow_calls_open_nothing_late_losers_do_not_either() -> None:
     assert state(scene, later(0.0)) is State.CLOSED
 
 
+def test_a_reminder_of_a_trial_is_void_after_it() -> None:
+    """It fails before it is late: the next attempt is no trial, and nobody is asked beside it."""
+    scene = half_open("a/m", "b/m", "c/m")
+    exchange, remind, first = on_trial(scene)
+    second = sent(exchange.failed(first.permit, Failure(K.SERVER_ERROR), later(0.5)))
+    assert second.target.name == "b/m"
+    assert exchange.reminded(remind.at) == []
+
+
 def test_failures_of_a_trial_leave_it_to_the_one_beside_it() -> None:
     """As with any pair: nothing else is sent, and its breaker opens."""
     scene = half_open("a/m", "b/m", "c/m")

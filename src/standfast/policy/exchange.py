@@ -231,7 +231,7 @@ class Exchange(Running):
             self._hear()
 
     def _advance(self, now: Monotonic, *, in_turn: bool = False) -> list[Step]:
-        course = self._consult()
+        course, self._remind = self._consult(), NEVER
         step = course.next(now, in_turn=in_turn)
         self._hear()
         if isinstance(step, Run):
