@@ -107,7 +107,8 @@ class Callers:
 
             host, port = url.hostname or "", url.port or 80
             heard = await ask(host, port, written, stream=request.stream, limit=limit, started=started)
-            self.way.over(number, _on(began), whole=heard.finished)
+            attempts = int(heard.headers.get("x-standfast-attempts", "0"))
+            self.way.over(number, _on(began), whole=heard.finished, attempts=attempts)
             for timer in timers:
                 timer.cancel()
             if not self._again(heard, tries):

@@ -13,8 +13,9 @@ All three are measured on one clock, because stand-ins and callers are one proce
 what was measured, so that policy and model are compared and not the speed of the machine.
 
 What is not counted: `there` of a request before which somebody else was waiting, because nobody outside of the gateway
-knows how long it stood in a line; and what took `LINE` or longer, for the same reason. `held` and `back` need no such
-care. Both legs through the gateway contain the callers' part of them, so they are rather too long than too short.
+knows how long it stood in a line, and what took `LINE` or longer, for the same reason; nor of one that needed several
+attempts, of which the first may have been refused by a port. `held` and `back` need no such care. Both legs through the
+gateway contain the callers' part of them, so they are rather too long than too short.
 """
 
 import random
@@ -31,7 +32,7 @@ NEAR = 100
 
 
 class Leg:
-    """One leg: how long it took, each time; to be told in the order of time."""
+    """One leg: how long it took, each time."""
 
     __slots__ = ("_at", "_seconds")
 
@@ -42,10 +43,11 @@ class Leg:
     def __len__(self) -> int:
         return len(self._seconds)
 
-    def add(self, seconds: float, now: Monotonic) -> None:
-        """One more."""
-        self._at.append(now)
-        self._seconds.append(max(0.0, seconds))
+    def add(self, seconds: float, at: Monotonic) -> None:
+        """One more, of this instant; best told in the order of time."""
+        place = bisect(self._at, at)
+        self._at.insert(place, at)
+        self._seconds.insert(place, max(0.0, seconds))
 
     def draw(self, now: Monotonic, rng: random.Random) -> float:
         """One of those that were measured about this instant, seconds; 0 if none was measured at all."""
@@ -72,11 +74,12 @@ class Way:
         there, held, back: the legs.
     """
 
-    __slots__ = ("_asked", "_told", "back", "held", "there")
+    __slots__ = ("_asked", "_taken", "_told", "back", "held", "there")
 
     def __init__(self) -> None:
         self.there, self.held, self.back = Leg(), Leg(), Leg()
         self._asked: dict[int, tuple[Monotonic, bool]] = {}  # on the way or in a line: since when, and was it alone
+        self._taken: dict[int, tuple[Monotonic, Monotonic]] = {}  # straight from its caller: asked, taken
         self._told: dict[int, Monotonic] = {}  # an answer is whole at a stand-in, and not yet at its caller
 
     def asked(self, number: int, now: Monotonic) -> None:
@@ -87,7 +90,7 @@ class Way:
         """A stand-in has an attempt of it; only the first one comes straight from the caller."""
         since, alone = self._asked.pop(number, (now, False))
         if alone and now - since < LINE:
-            self.there.add(now - since, now)
+            self._taken[number] = (since, now)
 
     def ended(self, number: int, due: float, now: Monotonic, *, whole: bool) -> None:
         """A stand-in has written the end of an answer, which was due at an instant."""
@@ -95,9 +98,12 @@ class Way:
         if whole:
             self._told[number] = now
 
-    def over(self, number: int, now: Monotonic, *, whole: bool) -> None:
-        """A try has its outcome: the caller has the whole answer, or none."""
+    def over(self, number: int, now: Monotonic, *, whole: bool, attempts: int) -> None:
+        """A try has its outcome: the caller has the whole answer, after so many attempts, or none."""
         self._asked.pop(number, None)
+        since, taken = self._taken.pop(number, (now, None))
+        if whole and attempts == 1 and taken is not None:
+            self.there.add(taken - since, taken)
         told = self._told.pop(number, None)
         if whole and told is not None:
             self.back.add(now - told, now)
