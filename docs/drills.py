@@ -30,6 +30,7 @@ BARRED = {
     "p50_first_token_ms": "first token p50, ms",
     "attempts_per_request": "attempts",
 }
+LEGS = ("there", "held", "back")
 LIMITS = {bar.figure: bar.limit for bar in BARS}
 MIXED = "mixed-schedule"
 OWN_RATE = {"flash-sale", "rate-limit-storm"}
@@ -51,12 +52,16 @@ def performed(name: str, minutes: float) -> Report:
 
 @dataclass(frozen=True)
 class Apart:
-    """One figure of a scenario: the mean of its drills against that of the rehearsals; `chance` is one deviation."""
+    """One figure of a scenario: the mean of its drills against that of the rehearsals; `chance` is one deviation.
+
+    The rehearsals are on the drills' way, `plain` is the mean of those without one.
+    """
 
     figure: str
     drill: float
     rehearsals: float
     difference: float
+    plain: float
     chance: float
 
     def __str__(self) -> str:
@@ -72,7 +77,10 @@ def apart(drills: list[Report]) -> list[Apart]:
     return [
         Apart(
             found[0]["figure"],
-            *(statistics.fmean(each[name] for each in found) for name in ("drill", "rehearsals", "difference")),
+            *(
+                statistics.fmean(each[name] for each in found)
+                for name in ("drill", "rehearsals", "difference", "plain")
+            ),
             found[0]["chance"] / len(found) ** 0.5,
         )
         for found in zip(*(report["agreement"] for report in drills), strict=True)
@@ -80,18 +88,34 @@ def apart(drills: list[Report]) -> list[Apart]:
 
 
 def row(name: str, drills: list[Report]) -> str:
-    """One line: of every barred figure the drill's, the mean of the rehearsals, and how far they are apart."""
+    """One line: of every barred figure the drill's, the mean of the rehearsals, and how far they are apart; the way."""
     requests = sum(report["drill"]["figures"]["requests"] for report in drills)
     minutes = f"{drills[0]['drill']['duration_s'] / 60:g}"
     cells = [name, minutes if len(drills) == 1 else f"{len(drills)} x {minutes}", f"{requests:,}"]
     for each in apart(drills):
         cells += [_number(each.drill), _number(each.rehearsals), str(each)]
+        if each.figure == "availability":
+            cells.append(f"{each.rehearsals - each.plain:+.2f}")
+    cells.append(" / ".join(f"{statistics.fmean(leg(each, name) for each in drills):.1f}" for name in LEGS))
     return "| " + " | ".join(cells) + " |"
+
+
+def leg(report: Report, name: str) -> float:
+    """Mean of one leg of the way, ms."""
+    return float(report["way"][name]["mean_ms"])
+
+
+def slowest(reports: list[Report]) -> str:
+    """The longest way of all drills, in words."""
+    worst = (f"{name} {max(report['way'][name]['p99_ms'] for report in reports):.1f} ms" for name in LEGS)
+    return f"The way at its slowest (99 % of one drill's attempts): {', '.join(worst)}."
 
 
 def table(reports: dict[str, list[Report]]) -> str:
     """All of them, and what is needed to make it again."""
     columns = [column for name in BARRED.values() for column in (name, "rehearsed", "apart")]
+    columns[3:3] = ["made by the way"]
+    columns.append(f"the way: {', '.join(LEGS)}, ms")
     lines = [
         "| scenario | minutes | requests | " + " | ".join(columns) + " |",
         "|---|---:|---:|" + "---:|" * len(columns),
@@ -105,6 +129,7 @@ def table(reports: dict[str, list[Report]]) -> str:
     below = (
         f"Seed 1, commit {commits}. {looked:,} answers were compared word by word:"
         f" {lies} false successes. The drill's clock was at most {late:.1f} ms late (95 % of the time)."
+        f" {slowest(every)}"
     )
     return "\n".join([*lines, "", below, *mixed(reports)])
 

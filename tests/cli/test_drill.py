@@ -78,6 +78,10 @@ def test_a_drill_and_its_rehearsal(run: Run, tmp_path: Path) -> None:
     drill, rehearsal = report["drill"], report["rehearsal"]
     assert report["false_successes"] == 0
     assert drill["figures"]["requests"] == rehearsal["figures"]["requests"] == 90
+    assert report["plain"]["figures"]["requests"] == 90
+    assert list(report["way"]) == ["there", "held", "back"]
+    assert all(0 < leg["mean_ms"] <= leg["p99_ms"] for leg in report["way"].values())
+    assert all(leg["attempts"] > 30 for leg in report["way"].values())
     assert drill["figures"]["answered"] + drill["figures"]["broken"] + drill["figures"]["unavailable"] == 90
     assert drill["figures"]["answered"] >= 80
     assert drill["figures"]["attempts"] >= 90

@@ -44,3 +44,16 @@ def test_what_a_rehearsal_did_too_is_chance() -> None:
     inside, outside = (agreement(report(at, 500.0, 1.0), others)[0] for at in (90.5, 89.0))
     assert (inside.met, inside.by_chance) == (False, True)
     assert (outside.met, outside.by_chance) == (False, False)
+
+
+def test_what_the_way_makes_is_told_and_not_held_against() -> None:
+    """The verdict is of the rehearsals on the drill's way; the mean of those without one stands beside it."""
+    on_the_way, plain = [report(98.9, 505.0, 1.0)] * 3, [report(99.0, 500.0, 1.0)] * 3
+    availability, first, attempts = agreement(report(98.85, 505.0, 1.0), on_the_way, plain)
+    assert availability.met
+    assert (availability.rehearsal, availability.plain) == pytest.approx((98.9, 99.0))
+    assert availability.made_by_way == pytest.approx(-0.1)
+    assert first.made_by_way == pytest.approx(1.0)
+    assert attempts.made_by_way == 0.0
+    assert str(availability).endswith("; the way -0.1 points)")
+    assert agreement(report(98.85, 505.0, 1.0), on_the_way)[0].made_by_way is None

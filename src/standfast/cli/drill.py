@@ -20,6 +20,7 @@ from standfast.errors import ConfigError, Problem
 if TYPE_CHECKING:
     from standfast.drill.agreement import Verdict
     from standfast.drill.live import Drilled
+    from standfast.drill.way import Leg
     from standfast.sim.house import House
     from standfast.sim.settings import Scenario
 
@@ -154,8 +155,18 @@ def _data(done: "Drilled") -> dict[str, object]:
     return {
         "drill": done.report.as_json(),
         "rehearsal": done.rehearsal.as_json(),
+        "plain": done.plain.as_json(),
+        "way": {name: _leg(leg) for name, leg in done.way.legs().items()},
         "false_successes": len(done.lies),
         "clock_late_ms": round(done.late * 1e3, 3),
+    }
+
+
+def _leg(leg: "Leg") -> dict[str, object]:
+    return {
+        "attempts": len(leg),
+        "mean_ms": round(leg.mean() * 1e3, 3),
+        "p99_ms": round(leg.quantile(0.99) * 1e3, 3),
     }
 
 
@@ -165,6 +176,8 @@ def _row(verdict: "Verdict") -> dict[str, object]:
         "text": str(verdict),
         "drill": verdict.drill,
         "rehearsals": verdict.rehearsal,
+        "plain": verdict.plain,
+        "made_by_way": verdict.made_by_way,
         "difference": verdict.difference,
         "chance": verdict.chance,
         "met": verdict.met,

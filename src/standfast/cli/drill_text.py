@@ -6,6 +6,7 @@ from rich.text import Text
 
 from standfast.cli.simulate_text import WIDTH, number
 from standfast.drill.live import UNKNOWN, Drilled
+from standfast.drill.way import Leg
 from standfast.sim.report import MEANINGS, Report
 
 
@@ -14,24 +15,30 @@ def show(done: Drilled) -> None:
     console = Console(highlight=False)
     if not console.is_terminal:
         console = Console(highlight=False, width=WIDTH)
-    drill, rehearsal = done.report, done.rehearsal
+    drill, rehearsal, plain = done.report, done.rehearsal, done.plain
     console.print(Text(f"{drill.title}; seed {drill.seed}, {drill.duration:g} s", style="bold"))
     table = Table("figure")
-    for heading in ("drill", "rehearsal", "difference"):
+    for heading in ("drill", "rehearsal", "difference", "without a way"):
         table.add_column(heading, justify="right")
     for name in MEANINGS:
         one, other = drill.figures.get(name), rehearsal.figures.get(name)
         if name in UNKNOWN or (one is None and other is None):
             continue
-        table.add_row(name, number(one), number(other), _difference(one, other))
+        table.add_row(name, number(one), number(other), _difference(one, other), number(plain.figures.get(name)))
     console.print(table)
     for label, report in (("drill", drill), ("rehearsal", rehearsal)):
         console.print(Text(f"{label}: {_reasons(report)}"))
     console.print(Text(f"false successes: {len(done.lies)} of {number(drill.figures['requests'])} answers looked at"))
+    legs = "; ".join(f"{name} {_milliseconds(leg)}" for name, leg in done.way.legs().items())
+    console.print(Text(f"the way on this machine, mean and p99 in ms: {legs}"))
     for note in drill.notes:
         console.print(Text(f"note: {note}"))
     for verdict in done.verdicts:
         console.print(Text(str(verdict)))
+
+
+def _milliseconds(leg: Leg) -> str:
+    return f"{leg.mean() * 1e3:.2f}, {leg.quantile(0.99) * 1e3:.2f}"
 
 
 def _difference(one: float | None, other: float | None) -> str:

@@ -8,6 +8,7 @@ upstreams, troubles and policy, through all that a rehearsal leaves out, and the
   refuses connections.
 * `wire` asks the gateway one question; `callers` are all who ask; `gateway` is the process under test, `metrics` what
   it says of itself.
+* `way` is how much longer than their work attempts take here; `paired` rehearses with the same chance on the same way.
 * `live` puts these together; `agreement` holds the outcome against the rehearsal's.
 
 It talks to the gateway as any client does, and to loopback addresses only.

@@ -12,6 +12,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from standfast.canon.instants import Monotonic
+from standfast.drill.way import Way
 from standfast.drill.wire import Asker, Heard, ask
 from standfast.drill.words import Question, faithful, question
 from standfast.sim.crowd import Request
@@ -51,6 +53,7 @@ class Callers:
         tally: the books.
         rng: for what callers do by themselves.
         longest: seconds that the configuration lets a request take at most.
+        way: told when a request is written, and when its answer is here.
 
     Attributes:
         lies: answers that the gateway called whole and that are not: the numbers of the requests.
@@ -62,6 +65,7 @@ class Callers:
     tally: Tally
     rng: random.Random
     longest: float
+    way: Way = field(default_factory=Way)
     lies: list[int] = field(default_factory=list)
     ended: int = 0
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
@@ -97,11 +101,14 @@ class Callers:
             timers: list[asyncio.TimerHandle] = []
 
             def started(asker: Asker, timers: list[asyncio.TimerHandle] = timers) -> None:
+                asker.on_sent = lambda: self.way.asked(number, _on(began))
                 if gone_at is not None:
                     timers.append(loop.call_at(gone_at, asker.hang_up))
 
             host, port = url.hostname or "", url.port or 80
             heard = await ask(host, port, written, stream=request.stream, limit=limit, started=started)
+            attempts = int(heard.headers.get("x-standfast-attempts", "0"))
+            self.way.over(number, _on(began), whole=heard.finished, attempts=attempts)
             for timer in timers:
                 timer.cancel()
             if not self._again(heard, tries):
@@ -122,7 +129,7 @@ class Callers:
         return worth_repeating(heard.status)
 
     def _enter(self, request: Request, wanted: Question, heard: Heard, tries: int, began: float) -> None:
-        now = START + asyncio.get_running_loop().time() - began
+        now = _on(began)
         first = None if heard.first_at is None else START + heard.first_at - began
         self.ended += 1
         if heard.finished and faithful(heard.text, wanted):
@@ -162,6 +169,11 @@ class Callers:
             *(f"{name}: {value}" for name, value in named.items()),
         ]
         return "\r\n".join([*lines, "", ""]).encode() + body
+
+
+def _on(began: float) -> Monotonic:
+    """Now, on the scenario's clock."""
+    return Monotonic(START + asyncio.get_running_loop().time() - began)
 
 
 def _body(fields: Mapping[str, object], text: str) -> bytes:

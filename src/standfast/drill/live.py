@@ -18,6 +18,7 @@ from standfast.drill.callers import Callers, Door
 from standfast.drill.gateway import GatewayProcess, checked, under_test
 from standfast.drill.paired import paired
 from standfast.drill.upstreams import Upstreams
+from standfast.drill.way import Traveller, Way
 from standfast.errors import ConfigError, Fault, Problem, StandfastError
 from standfast.policy.steady import Steady
 from standfast.sim.arrivals import expected
@@ -59,31 +60,38 @@ class Drilled:
 
     Attributes:
         report: the drill's.
-        rehearsal: of the same requests, in the same weather, with the same chance upstream.
-        verdicts: how far the two agree.
+        rehearsal: of the same requests, in the same weather, with the same chance upstream, on the drill's way.
+        plain: the same, without a way.
+        verdicts: how far the drill and the rehearsals on its way agree.
+        way: how much longer than their work attempts took on this machine.
         lies: numbers of the requests whose answer was called whole and was not.
         late: seconds by which the drill's own clock was late, 95 % of the time.
     """
 
     report: Report
     rehearsal: Report
+    plain: Report
     verdicts: list[Verdict]
+    way: Way
     lies: list[int] = field(default_factory=list)
     late: float = 0.0
 
 
-def rehearsals(config: Config, scenario: Scenario, notes: list[str], *, steady: bool) -> list[Report]:
-    """The simulator's, of exactly this scenario: one, and `PLAYS` with milliseconds and chance of their own.
+def rehearsals(
+    config: Config, scenario: Scenario, notes: list[str], way: Way | None = None, *, steady: bool
+) -> list[Report]:
+    """The simulator's, of exactly this scenario: `PLAYS` that differ in the policy's chance, and in draws of the way.
 
-    `steady` without jitter, as the gateway that a drill starts; then only choices between targets are the policy's.
+    With another way or none the policy's chance is the same, one by one. `steady` without jitter, as the gateway that a
+    drill starts; then only choices between targets are the policy's.
     """
     reports = []
     source = Steady if steady else random.Random
-    for other in range(1 + PLAYS):
-        way = random.Random(f"{scenario.seed}/way/{other}") if other else None  # noqa: S311 - seeded on purpose
-        stage = paired(Stage(config, scenario, scenario.seed), way)
-        if other or steady:
-            stage.rng = source(f"{scenario.seed}/policy/{other}")
+    for play in range(PLAYS):
+        on = None if way is None else Traveller(way, random.Random(f"{scenario.seed}/way/{play}"))  # noqa: S311 - seeded on purpose
+        stage = paired(Stage(config, scenario, scenario.seed), on)
+        if play or steady:
+            stage.rng = source(f"{scenario.seed}/policy/{play}")
         reports.append(report_of(stage.run(), scenario, "rehearsal", scenario.seed, notes))
     return reports
 
@@ -123,10 +131,9 @@ async def drill(
             door = Door(url, _client_keys(config))
             before = await _metrics(door)
             tally = Tally(START, scenario.duration, {each.name: spec.price for each, spec in plan.upstreams.items()})
-            callers = Callers(scenario, door, tally, _chance(seed), config.defaults.timeouts.total)
+            callers = Callers(scenario, door, tally, _chance(seed), config.defaults.timeouts.total, upstreams.way)
             await asyncio.sleep(LEAD)
-            upstreams.begin()
-            began = asyncio.get_running_loop().time()
+            began = upstreams.begin()
             late = Sketch()
             pulse = asyncio.create_task(_feel(late))
             await callers.come(requests, began, told)
@@ -140,8 +147,10 @@ async def drill(
             f"this machine was busy: the drill's own clock was up to {lateness * 1e3:.0f} ms late (95 %), which stands"
             " in every latency"
         )
-    played = rehearsals(config, scenario, notes, steady=gateway is None)
-    return Drilled(report, played[0], agreement(report, played), callers.lies, lateness)
+    way, steady = upstreams.way, gateway is None
+    played = rehearsals(config, scenario, notes, way, steady=steady)
+    plain = rehearsals(config, scenario, notes, steady=steady)
+    return Drilled(report, played[0], plain[0], agreement(report, played, plain), way, callers.lies, lateness)
 
 
 def length(scenario: Scenario) -> int:

@@ -8,13 +8,14 @@ and Analysis", chapter 11). What is left is the policy's own chance: rests are j
 
 And milliseconds are left. Where everything comes back at one instant, or a limit is just reached, they decide whose
 attempt is the trial, and that decides the next seconds. How much they may make is measured by rehearsals in which every
-attempt is under way for a few of them before the upstream has it.
+attempt is under way for as long as attempts of the drill were (`drill.way`).
 """
 
 import random
 from functools import partial
 
 from standfast.canon.instants import Monotonic
+from standfast.drill.way import Traveller
 from standfast.sim.call import OVER, Call
 from standfast.sim.settings import Upstream
 from standfast.sim.stage import Stage
@@ -23,9 +24,6 @@ from standfast.sim.tally import TargetTally
 from standfast.sim.weather import Weather
 from standfast.sim.world import START, World
 
-WAY = 0.003
-"""Seconds that an attempt is under way at most in such rehearsals: what a drill's clock is late on a quiet machine."""
-
 
 class PairedStation(Station):
     """A station whose chance belongs to the attempt.
@@ -33,7 +31,7 @@ class PairedStation(Station):
     Args:
         world, spec, weather, tally: as a station's.
         name: of the target, and the seed of the run.
-        way: how long attempts are under way, drawn for each; None for not at all.
+        way: draws for each attempt how long it is under way, and how late its end is; None for not at all.
     """
 
     __slots__ = ("_asked", "_name", "_way")
@@ -46,7 +44,7 @@ class PairedStation(Station):
         tally: TargetTally,
         *,
         name: str,
-        way: random.Random | None = None,
+        way: Traveller | None = None,
     ) -> None:
         super().__init__(world, spec, weather, random.Random(), tally)  # noqa: S311 - seeded for every attempt
         self._name = name
@@ -58,7 +56,7 @@ class PairedStation(Station):
         if self._way is None:
             self._arrives(call, now)
         else:
-            self.world.at(now + WAY * self._way.random(), partial(self._arrives, call))
+            self.world.at(now + self._way.under_way(now), partial(self._arrives, call))
 
     def _arrives(self, call: Call, now: Monotonic) -> None:
         if call.phase == OVER:  # given up on the way
@@ -71,6 +69,8 @@ class PairedStation(Station):
 
     def _work(self, call: Call, now: Monotonic) -> None:
         self._draw_for(call, "work")  # its turn may have come later
+        if self._way is not None:
+            now = Monotonic(now + self._way.held(now))  # a late beginning takes the place for as long as a late end
         super()._work(call, now)
 
     def _draw_for(self, call: Call, what: str) -> None:
@@ -78,7 +78,7 @@ class PairedStation(Station):
         self._rng.seed(f"{self._name}/{arrived!r}/{self._asked[arrived]}/{what}")
 
 
-def paired(stage: Stage, way: random.Random | None = None) -> Stage:
+def paired(stage: Stage, way: Traveller | None = None) -> Stage:
     """The stage, with stations whose chance belongs to the attempt; with `way` attempts are under way for a moment."""
     for deployment, spec in stage.cast.upstreams.items():
         weather = Weather(spec.errors or (), stage.cast.troubles[deployment], START)

@@ -11,6 +11,7 @@ from types import MappingProxyType
 
 from standfast.canon.failure import Failure, FailureKind
 from standfast.canon.instants import NEVER, Monotonic
+from standfast.drill.way import Way
 from standfast.drill.words import Question, answer
 from standfast.lab import bodies
 from standfast.lab.ask import Ask, Body, Reply, Stream
@@ -76,9 +77,10 @@ class LivePerformance(Call):
         number: of this attempt, among all.
         now: live time, on the scenario's clock.
         rng: how far two answers read alike.
+        way: told when the end of an answer was due, and when it was written; None for an attempt of nobody's request.
     """
 
-    __slots__ = ("_ask", "_entry", "_fate", "_now", "_rng", "_wake", "_wanted", "closes", "number")
+    __slots__ = ("_ask", "_due", "_entry", "_fate", "_now", "_rng", "_wake", "_wanted", "_way", "closes", "number")
 
     def __init__(
         self,
@@ -93,6 +95,7 @@ class LivePerformance(Call):
         now: Callable[[], Monotonic],
         rng: random.Random,
         closes: bool,
+        way: Way | None = None,
     ) -> None:
         super().__init__(station, request, _Nobody(), _NO_DEADLINES, key)
         self.started = now()
@@ -103,6 +106,8 @@ class LivePerformance(Call):
         self._entry = entry
         self._now = now
         self._rng = rng
+        self._way = way
+        self._due = math.inf  # the end of an answer that is worked on
         self._fate: tuple[float, float, Failure | None, float] | None = None
         self._wake: Callable[[], None] | None = None
 
@@ -115,6 +120,7 @@ class LivePerformance(Call):
     def answers(self, first_at: float, end: float, failure: Failure | None, silent_at: float = math.inf) -> None:
         """Content from `first_at` until `silent_at`, the end at `end`."""
         self.first_at = first_at
+        self._due = end
         self._decide(first_at, end, failure, silent_at)
 
     def waits(self) -> None:
@@ -236,6 +242,8 @@ class LivePerformance(Call):
         if self.phase == OVER:
             return
         now = self._now()
+        if self._way is not None and self._due < math.inf:
+            self._way.ended(self._wanted.number, self._due, now, whole=failure is None)
         if failure is None:
             self.station.served(self, now)
         else:

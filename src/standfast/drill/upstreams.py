@@ -11,6 +11,7 @@ from standfast.canon.instants import Monotonic
 from standfast.drill.doors import Doorkeeper, LiveWeather
 from standfast.drill.paired import PairedStation
 from standfast.drill.performance import LivePerformance
+from standfast.drill.way import Way
 from standfast.drill.words import Question, asked
 from standfast.errors import Fault, StandfastError
 from standfast.lab.ask import Ask
@@ -49,6 +50,7 @@ class Upstreams:
 
     Attributes:
         began: the loop's time at which the scenario began; until then its first instant lasts.
+        way: how much longer than their work attempts take here.
     """
 
     def __init__(
@@ -63,6 +65,7 @@ class Upstreams:
         settings = {name: ProviderSettings(port=(ports or {}).get(name, 0)) for name in names}
         self.lab = Lab(LabSettings(providers=settings, journal=JOURNAL, kept_body=0))
         self.began: float | None = None
+        self.way = Way()
         self._cast = cast
         self._seed = seed
         self._keys = keys
@@ -79,9 +82,9 @@ class Upstreams:
         began = self.began
         return Monotonic(START if began is None else START + asyncio.get_running_loop().time() - began)
 
-    def begin(self) -> None:
-        """From now on the scenario's clock runs."""
-        self.began = asyncio.get_running_loop().time()
+    def begin(self) -> float:
+        """From now on the scenario's clock runs; the loop's time."""
+        self.began = began = asyncio.get_running_loop().time()
         for name, provider in self.lab.providers.items():
             weathers = [each for deployment, each in self._weathers.items() if deployment.provider == name]
             keeper = Doorkeeper(provider, weathers, self.now, self._chance(f"door/{name}"))
@@ -90,6 +93,7 @@ class Upstreams:
             if isinstance(director, _Director):
                 director.keeper = keeper
             keeper.start()
+        return began
 
     async def __aenter__(self) -> Self:
         try:
@@ -117,6 +121,8 @@ class Upstreams:
         wanted = drilled or SOMETHING
         self._attempts += 1
         now = self.now()
+        if drilled is not None:
+            self.way.taken(drilled.number, now)
         request = Request(
             now if drilled is None else self._arrivals[drilled.number],
             self._route,
@@ -138,6 +144,7 @@ class Upstreams:
             if wanted.repeatable
             else self._words,
             closes=closes,
+            way=None if drilled is None else self.way,
         )
         station.take(performance, now)
         return performance

@@ -68,10 +68,15 @@ class Asker(asyncio.Protocol):
     Args:
         request: head and body.
         stream: events are expected.
+
+    Attributes:
+        heard: what has come.
+        on_sent: called when the request has been written.
     """
 
     def __init__(self, request: bytes, *, stream: bool) -> None:
         self.heard = Heard()
+        self.on_sent: Callable[[], None] | None = None
         self._loop = asyncio.get_running_loop()
         self.done: asyncio.Future[None] = self._loop.create_future()
         self._request = request
@@ -101,6 +106,8 @@ class Asker(asyncio.Protocol):
         """Ask."""
         self._transport = cast("asyncio.Transport", transport)
         self._transport.write(self._request)
+        if self.on_sent is not None:
+            self.on_sent()
 
     def data_received(self, data: bytes) -> None:
         """Listen."""

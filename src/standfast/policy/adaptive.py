@@ -16,7 +16,8 @@ House rules of this file:
       slowness    a standing queue at the upstream: of the last `ROW` first tokens even the *fastest* was slower than
                   `tolerance` x what is usual for its size of prompt, and by more than `UNFELT`. The minimum is
                   looked at, as CoDel does (Nichols and Jacobson, 2012; RFC 8289), because a queue delays everybody,
-                  and bad luck only some.
+                  and bad luck only some. What is usual begins as the mean of the first `ROW`, which judge nothing:
+                  beside a single one that happened to be quick, most others are slow.
 
   Slowness never cuts below the load at which first tokens were seen to come as usual: an upstream that became slower
   for reasons of its own keeps what it has carried well. What is slow for long becomes the usual.
@@ -119,6 +120,7 @@ class Adaptive:
         "_peak",
         "_reason",
         "_row",
+        "_seen",
         "_slow",
         "_told",
         "_usual",
@@ -132,7 +134,8 @@ class Adaptive:
     def __init__(self, settings: AdaptiveSettings = DEFAULT) -> None:
         self.settings = settings
         self._slow = settings.tolerance
-        self._usual = [0.0] * (len(SIZES) + 1)  # seconds to the first token, by class of prompt size; 0 for unknown
+        self._usual = [0.0] * (len(SIZES) + 1)  # seconds to the first token, by class of prompt size
+        self._seen = [0] * (len(SIZES) + 1)  # of how many that is the mean, up to `ROW`
         self._well = 0.0  # the highest load at which first tokens came as usual
         self._told = INFINITE
         self._reason = ""
@@ -188,8 +191,11 @@ class Adaptive:
         usuals = self._usual
         size = bisect(SIZES, prompt) if prompt >= SIZES[0] else 0
         usual = usuals[size]
-        if usual == 0.0:
-            usuals[size] = seconds
+        if self._seen[size] < ROW:
+            self._seen[size] = seen = self._seen[size] + 1
+            usuals[size] = usual + (seconds - usual) / seen
+            if seconds <= usual * self._slow and load > self._well:
+                self._well = load
             return
         well = self._well
         calm = load <= well and self.ceiling == INFINITE
