@@ -22,7 +22,7 @@ Report = dict[str, Any]
 MINUTES, RATE = 1.5, 20
 AS_WRITTEN = {"all-down-and-back", "flash-sale", "mixed-schedule"}
 """Squeezed, what they are about would depend on milliseconds: they are performed in full."""
-TIMES = {"flash-sale": 4}
+TIMES = {"flash-sale": 8}
 """Who is drawn for whom makes 0.2 points of availability there: the mean of so many drills says more than one."""
 
 BARRED = {

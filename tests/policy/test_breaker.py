@@ -245,6 +245,24 @@ def test_the_open_time_doubles_to_its_cap_with_equal_jitter(seed: int) -> None:
     assert len({round(rest / full, 6) for rest, full in zip(rests, [5, 10, 20, 40, 80, 160], strict=False)}) > 1
 
 
+def test_who_answers_now_and_then_rests_no_longer_than_half_of_its_trouble() -> None:
+    """D3: flapping: one answer of a trial, then a failure, again and again; without answers the rests would double."""
+    hands = Hands()
+    hands.trip()
+    began = hands.now
+    ages, rests = [], []
+    for _ in range(12):
+        rests.append(hands.rest())
+        hands.call(OK)
+        hands.call(BAD)
+        ages.append(hands.now - began)
+    assert 2.5 <= rests[0] <= 5.0 + 1e-6
+    for age, rest in zip(ages, rests[1:], strict=False):
+        full = max(5.0, age / 2)
+        assert full / 2 - 1e-6 <= rest <= full + 1e-6
+    assert rests[-1] > 10.0, "they grow all the same"
+
+
 def test_the_open_time_is_short_again_after_closing() -> None:
     """A recovered deployment is not punished for what happened long ago."""
     hands = Hands()

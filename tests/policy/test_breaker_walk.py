@@ -73,6 +73,7 @@ class BreakerWalk(RuleBasedStateMachine):
         self.row: list[Given] = []
         self.row_cancels = 0
         self.successes = self.trips = 0
+        self.ill, self.answered = START, False
         self.heard = False
         self.verdict, self.turn = self.DEAD, False
         self.recovered: Monotonic | None = None
@@ -95,7 +96,11 @@ class BreakerWalk(RuleBasedStateMachine):
         self.verdict = verdict
         if self.recovered is not None and self.now - self.recovered >= self.SETTINGS.ramp:
             self.trips = 0
+        if not self.trips:
+            self.ill, self.answered = self.now, False
         full = min(self.SETTINGS.open_cap, self.SETTINGS.open * 2**self.trips)
+        if self.answered:
+            full = max(self.SETTINGS.open, min(full, (self.now - self.ill) / 2))
         self.trips += 1
         self.change(State.OPEN)
         self.until = self.one.retry_at(self.now)
@@ -304,6 +309,7 @@ class BreakerWalk(RuleBasedStateMachine):
                     return
                 self.change(State.HALF_OPEN)
             self.successes += 1
+            self.answered = True
             if self.successes == self.SETTINGS.half_open_successes:
                 self.change(State.CLOSED)
         elif outcome is BAD and self.state is State.HALF_OPEN:

@@ -18,7 +18,7 @@ from standfast.policy.exchange import Exchange
 from standfast.policy.fleet import Fleet, KeyPool
 from standfast.policy.retry import RetryBudget, RetrySettings
 from standfast.policy.route import Route, Target
-from standfast.policy.steps import Commit, Finish, Refuse, Send, Sleep, Step
+from standfast.policy.steps import Abandon, Commit, Finish, Purpose, Refuse, Remind, Send, Sleep, Step
 from standfast.policy.strategy import PACE, Strategy
 from support.exchanges import START, target
 
@@ -115,16 +115,18 @@ class Traffic:
                 self._send(exchange, step)
             elif isinstance(step, Sleep):
                 self._at(step.until, lambda: self._perform(exchange, exchange.woke(self.now)))
+            elif isinstance(step, Remind):
+                self._at(step.at, lambda: self._perform(exchange, exchange.reminded(self.now)))
             elif isinstance(step, Finish | Refuse):
                 self.ended[isinstance(step, Finish)] += 1
             else:
-                assert isinstance(step, Commit), step
+                assert isinstance(step, Commit | Abandon), step
 
     def _send(self, exchange: Exchange, send: Send) -> None:
         name = send.target.deployment.provider
         since = self.now - START
         manner = self.manners[name](since)
-        self.sent.append((since, name, not exchange.attempts))
+        self.sent.append((since, name, not exchange.attempts and send.purpose is Purpose.ANSWER))
         permit = send.permit
         pace = permit.place.pace
         if pace is not None and permit.trail is None:

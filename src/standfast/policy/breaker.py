@@ -15,7 +15,9 @@ failures in a row open it (Envoy, Finagle: 5); with much traffic a share of the 
 there are enough of them (resilience4j), a share that failed or a share that was slow. All are judged when something bad
 comes; a success never opens anything. The open time doubles with every failed trial and with every opening during the
 ramp after a trial, which is what flapping looks like; with equal jitter so that many gateways do not return at one
-instant. (Nygard, "Release It!", 2007.) What counts as a run and as a share stands in `policy.evidence`.
+instant. (Nygard, "Release It!", 2007.) Who answers now and then meanwhile flaps rather than is down, and rests half as
+long as its trouble has lasted at most: when that is over, so is the rest soon. What counts as a run and as a share
+stands in `policy.evidence`.
 
 Verdicts differ in how much is lost by them when there is no elsewhere. So asking *softly*, which is for those who have
 no elsewhere, is answered by the verdict:
@@ -295,6 +297,7 @@ class Breaker(Machine):
 
     def _succeed(self, now: Monotonic) -> None:
         self._successes += 1
+        self._answered = True
         if self._successes >= self._settings.half_open_successes:
             self._move(Event.RECOVERED)
             if self._ramp.begin(now):
@@ -309,7 +312,11 @@ class Breaker(Machine):
         self._move(event)
         self._verdict = verdict
         limits = self._settings
+        if not self._trips:
+            self._ill_since, self._answered = now, False
         full = min(limits.open_cap, limits.open * 2.0 ** min(self._trips, 30))
+        if self._answered:
+            full = max(limits.open, min(full, (now - self._ill_since) / 2))
         self._trips += 1
         self._until = Monotonic(now + full / 2 + rng.uniform(0.0, full / 2))
         self.opened_at = now

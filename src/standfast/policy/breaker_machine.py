@@ -46,9 +46,11 @@ class Machine:
     """
 
     __slots__ = (
+        "_answered",
         "_evidence",
         "_first",
         "_heard",
+        "_ill_since",
         "_next_probe",
         "_out",
         "_ramp",
@@ -83,6 +85,8 @@ class Machine:
         self._window = self._evidence.window
         self._ramp = Ramp(settings.ramp)
         self._trips = 0  # openings since it was last well
+        self._ill_since = Monotonic(0.0)  # when the first of them was
+        self._answered = False  # in a trial since then
         self._out = 0  # permits of this generation that are not settled
         self._successes = 0
         self._heard = False  # a call of the trial has content

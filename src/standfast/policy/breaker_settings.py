@@ -31,7 +31,7 @@ class BreakerSettings(Settings):
         min_calls: calls in the window before `rate` and `slow_rate` count.
         window: the sliding window: a length in seconds, or `{calls: 100}` for the last hundred calls.
         open: first open time, seconds; doubles each time the half-open trial fails or the ramp after it ends in
-            failures, with equal jitter.
+            failures, with equal jitter; of who answers now and then it is at most half as long as the trouble so far.
         open_cap: the longest open time, seconds.
         half_open_permits: calls let through at the same time while half-open; only one to those who have an elsewhere
             before the first of them has content.
