@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from standfast.canon.failure import Failure
+from standfast.canon.failure import Failure, FailureKind
 from standfast.clock import ManualClock
 from standfast.formats._openai_relay import OpenAIRelay
 from standfast.http1.answer import Answer
@@ -31,9 +31,13 @@ class Wire:
     def __init__(self) -> None:
         self.written: list[bytes] = []
         self.closed = False
+        self.protocol: Any = None
+        self.reads = 0
 
     def write(self, data: bytes) -> None:
-        """Of `asyncio.Transport`."""
+        """Of `asyncio.Transport`; uvloop's raises when it is closed."""
+        if self.closed:
+            raise RuntimeError("the handler is closed")
         self.written.append(data)
 
     def is_closing(self) -> bool:
@@ -45,6 +49,10 @@ class Wire:
         self.closed = True
 
     close = abort
+
+    def set_protocol(self, protocol: object) -> None:
+        """Of `asyncio.BaseTransport`."""
+        self.protocol = protocol
 
     def set_write_buffer_limits(self, high: int) -> None:
         """Of `asyncio.Transport`."""
@@ -73,18 +81,15 @@ class Mark:
     turn: int = 7
 
 
-class CountingSplice(Splice):
-    """Tells how often each way was taken."""
+class Counting(Connection):
+    """Counts what it gets to read."""
 
-    __slots__ = ("short",)
+    __slots__ = ("reads",)
 
-    short: int
-
-    def take(self, data: bytes) -> bool:
+    def data_received(self, data: bytes) -> None:
         """Counted."""
-        taken = super().take(data)
-        self.short += taken
-        return taken
+        self.reads += 1
+        super().data_received(data)
 
 
 class Listener:
@@ -95,10 +100,21 @@ class Listener:
         self.owner, self.wire, self.mark, self.tape = Owner(), Wire(), Mark(), Tape(1 << 20)
         self.out = Gathering(cast("Any", self.wire), Turn())
         self.answer = Answer(cast("Any", self.owner), self.out, cast("Any", _Serving()), newer)
-        self.way: CountingSplice | None = None
+        self.way: Splice | None = None
         self._short = short
         self.failure: Failure | None = None
         self.connection = connected(self)
+        self.upstream = cast("Wire", self.connection.transport.real)
+
+    def read(self, data: bytes) -> None:
+        """The upstream sends."""
+        self.upstream.reads += 1
+        self.upstream.protocol.data_received(data)
+
+    @property
+    def short(self) -> int:
+        """How many reads never reached the connection."""
+        return self.upstream.reads - self.connection.reads
 
     def head(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
         """The answer begins."""
@@ -113,10 +129,7 @@ class Listener:
             self.answer.write(out)
         if out is data and self._short and self.way is None:
             flow = Flow(self.relay.shape, self.mark, self.mark, self.tape)
-            if self.answer.splice(flow) is not None:
-                self.way = CountingSplice(self.answer, self.out, flow)
-                self.way.short = 0
-                self.connection.way = self.way
+            self.way = self.connection.way = self.answer.splice(flow)
 
     def end(self) -> None:
         """The answer ended well-formed."""
@@ -155,11 +168,14 @@ class Client(UpstreamClient):
         """Forget it."""
 
 
-def connected(listener: Listener) -> Connection:
+def connected(listener: Listener) -> Counting:
     """A connection to an upstream that has a request under way and the answer's head read."""
     client = Client(UpstreamLimits(), ManualClock())
-    connection = Connection(client, Origin("http", "127.0.0.1", 80))
-    connection.connection_made(cast("Any", Wire()))
+    connection = Counting(client, Origin("http", "127.0.0.1", 80))
+    connection.reads = 0
+    wire = Wire()
+    wire.protocol = connection
+    connection.connection_made(cast("Any", wire))
     call = Call(client, connection.origin, b"", listener, 1.0, 1.0, connection)
     connection.begin(call, b"POST / HTTP/1.1\r\n\r\n", client._clock.now())
     return connection
@@ -182,7 +198,7 @@ def play(reads: list[bytes], *, short: bool) -> Listener:
     """Let a stream come in these reads."""
     listener = Listener(short=short)
     for data in (HEAD, *reads):
-        listener.connection.data_received(data)
+        listener.read(data)
     return listener
 
 
@@ -193,10 +209,10 @@ def test_tokens_take_the_short_way_as_they_came() -> None:
     assert listener.way is not None
     listener.out.flush()
     assert listener.wire.written[-len(frames) + 2 :] == frames[2:]
-    assert listener.way.short == 2  # the first is remembered, the escaped one is read
+    assert listener.short == 2  # the first is remembered, the escaped one is read
     assert listener.mark.touched == 7
     assert (
-        b"".join(listener.tape.pieces)
+        b"".join(listener.tape.told())
         == listener.told
         == b"".join(map(event, ("Hel", "lo", ",", " wörld", "", "!" * 700)))
     )
@@ -242,23 +258,25 @@ def test_a_client_that_reads_slowly_gets_the_long_way() -> None:
     """While the client's connection is paused its backlog is counted, and the order is kept afterwards."""
     listener = play([chunk(event(text)) for text in "abc"], short=True)
     listener.owner.write_paused = True
-    before = listener.way.short if listener.way is not None else -1
-    listener.connection.data_received(chunk(event("d")))
+    listener.answer.hold()
+    before = listener.short
+    listener.read(chunk(event("d")))
     assert listener.owner.backlog > 0
     listener.owner.write_paused = False
     for text in "efg":
-        listener.connection.data_received(chunk(event(text)))
-    assert listener.way is not None
-    assert listener.way.short > before
+        listener.read(chunk(event(text)))
+    assert listener.short > before
     assert listener.told == b"".join(map(event, "abcdefg"))
 
 
-def test_nothing_overtakes_what_waits_for_the_end_of_the_turn() -> None:
-    """Bytes that wait in the gathering transport go first."""
+def test_no_event_overtakes_one_that_waits_for_the_end_of_the_turn() -> None:
+    """What took the long way waits in the gathering transport; the short way is closed until it has left."""
     listener = play([chunk(event(text)) for text in "abc"], short=True)
-    listener.out.parts.append(b"8\r\n: ping\n\n\r\n")
-    listener.connection.data_received(chunk(event("d")))
-    assert listener.told.endswith(b": ping\n\n" + event("d"))
+    listener.read(chunk(event("d")) + chunk(event("e")))
+    listener.out.parts.append(chunk(b": ping\n\n"))
+    for text in "fg":
+        listener.read(chunk(event(text)))
+    assert listener.told == b"".join((*map(event, "abcde"), b": ping\n\n", *map(event, "fg")))
 
 
 @pytest.mark.parametrize("form", ["X", "04x"])
@@ -276,8 +294,7 @@ def test_a_wrong_size_is_not_passed_on() -> None:
     wrong = b"%x" % (int(wrong[:2], 16) + 1) + wrong[2:]
     listener = play([*good, wrong, b"\r\n"], short=True)
     assert listener.failure is not None
-    assert listener.way is not None
-    assert listener.way.short == 0
+    assert listener.short == 0
 
 
 def test_a_closed_client_gets_nothing_more() -> None:
@@ -286,16 +303,51 @@ def test_a_closed_client_gets_nothing_more() -> None:
     listener.out.flush()
     count = len(listener.wire.written)
     listener.answer.detach()
-    listener.connection.data_received(chunk(event("d")))
+    listener.read(chunk(event("d")))
     listener.out.flush()
     assert len(listener.wire.written) == count
+
+
+def test_a_client_whose_transport_has_just_closed_gets_nothing_more() -> None:
+    """Its protocol hears of it in the loop's next turn; a chunk before that takes the long way to nowhere."""
+    listener = play([chunk(event(text)) for text in "abc"], short=True)
+    listener.out.flush()
+    count, passed = len(listener.wire.written), listener.short
+    listener.wire.closed = True
+    listener.read(chunk(event("d")))
+    listener.out.flush()
+    assert (len(listener.wire.written), listener.short) == (count, passed)
+    assert listener.failure is None
+
+
+def test_what_the_upstreams_transport_tells_reaches_the_connection() -> None:
+    """While the splice is its protocol: the end, in the middle of a stream, is a broken stream."""
+    listener = play([chunk(event(text)) for text in "abcd"], short=True)
+    assert listener.upstream.protocol is listener.way
+    listener.upstream.protocol.eof_received()
+    assert listener.failure is not None
+    assert listener.failure.kind is FailureKind.BROKEN_STREAM
+    assert listener.upstream.protocol is listener.connection
+    assert listener.tape.told() == [event(text) for text in "abcd"]
+
+
+def test_a_tape_without_room_remembers_nothing() -> None:
+    """Neither what is told from then on nor what was before; the stream goes on."""
+    listener = Listener(short=True)
+    listener.tape.room = 3 * len(event("a"))
+    for data in (HEAD, *(chunk(event(text)) for text in "abcdefgh")):
+        listener.read(data)
+    assert listener.tape.room < 0
+    assert listener.tape.told() == []
+    assert listener.short >= 3
+    assert listener.told == b"".join(map(event, "abcdefgh"))
 
 
 def test_an_old_client_has_no_short_way() -> None:
     """HTTP/1.0 knows no chunks, so theirs are taken off."""
     listener = Listener(short=True, newer=False)
     for data in (HEAD, *(chunk(event(text)) for text in "abc")):
-        listener.connection.data_received(data)
+        listener.read(data)
     listener.out.flush()
     assert listener.way is None
     assert b"".join(listener.wire.written).endswith(b"".join(map(event, "abc")))
@@ -304,8 +356,9 @@ def test_an_old_client_has_no_short_way() -> None:
 def test_the_way_ends_with_its_answer() -> None:
     """The next answer on the connection does not reach the client of the one before."""
     listener = play([chunk(event(text)) for text in "abc"], short=True)
-    listener.connection.data_received(chunk(event(None, finish="stop")) + chunk(b"data: [DONE]\n\n") + b"0\r\n\r\n")
+    listener.read(chunk(event(None, finish="stop")) + chunk(b"data: [DONE]\n\n") + b"0\r\n\r\n")
     assert listener.connection.way is None
+    assert listener.upstream.protocol is listener.connection
 
 
 TEXTS = st.one_of(st.text(max_size=12), st.sampled_from(["", "a", 'say "hi"', "back\\slash", "ü", "\n", "x" * 300]))
@@ -356,7 +409,7 @@ def test_both_ways_tell_the_same(reads: list[bytes]) -> None:
     """C6: whatever comes, in whatever slices, the client hears and the relay knows the same with the short way."""
     with_it, without = play(reads, short=True), play(reads, short=False)
     assert with_it.told == without.told
-    assert b"".join(with_it.tape.pieces) == b"".join(without.tape.pieces)
+    assert b"".join(with_it.tape.told()) == b"".join(without.tape.told())
     for name in ("content", "finishing", "complete", "error", "malformed", "usage"):
         assert getattr(with_it.relay, name) == getattr(without.relay, name)
 

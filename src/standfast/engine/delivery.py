@@ -145,7 +145,7 @@ class Delivery(msgspec.Struct, eq=False):
         tape = self._tape
         if tape is None or tape.room < 0 or self._first is None:
             return NOTHING
-        self.heard = heard(self.inquiry.format, tape.pieces)
+        self.heard = heard(self.inquiry.format, tape.told())
         return self.heard
 
     def taken_over(self, target: Target, purpose: Purpose) -> None:

@@ -76,6 +76,7 @@ class Answer(msgspec.Struct, eq=False):
     _head: bytes = b""
     _begun: tuple[int, bytes] | None = None
     _probed: int = 0
+    _way: Splice | None = None
 
     @property
     def started(self) -> bool:
@@ -129,7 +130,8 @@ class Answer(msgspec.Struct, eq=False):
         """See `base.Downstream.splice`."""
         if self.owner is None or not self._head or not self._chunked:
             return None
-        return Splice(self, self._transport, flow)
+        self._way = Splice(self, self._transport, flow)
+        return self._way
 
     def end(self) -> None:
         """See `base.Downstream.end`."""
@@ -140,7 +142,7 @@ class Answer(msgspec.Struct, eq=False):
             status, headers = self._begun or (500, b"")
             self.reply(status, headers, b"")
             return
-        self.owner = None
+        self.detach()
         if self._chunked:
             self._transport.write(b"0\r\n\r\n")
         owner.answered()
@@ -149,12 +151,18 @@ class Answer(msgspec.Struct, eq=False):
         """See `base.Downstream.abort`."""
         owner = self.owner
         if owner is not None:
-            self.owner = None
+            self.detach()
             owner.cut()
 
     def detach(self) -> None:
-        """The connection is gone or taken away; from now on nothing happens here."""
+        """The answer is over, or the connection is gone or taken away; from now on nothing happens here."""
         self.owner = None
+        self.hold()
+
+    def hold(self) -> None:
+        """The client reads too slowly: its backlog is counted from now on."""
+        if self._way is not None:
+            self._way.doubt()
 
     def probe(self) -> None:
         """Send bytes that the client gets in any case, so that its machine objects if nobody is there any more.

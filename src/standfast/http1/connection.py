@@ -128,6 +128,8 @@ class Connection(asyncio.Protocol):
     def pause_writing(self) -> None:
         """Called by the transport: more than `limits.write_buffer` waits for the client."""
         self.write_paused = True
+        if self._answer is not None:
+            self._answer.hold()
         self._look_later(self.serving.clock.now())
         self._tell_pace()
 

@@ -69,13 +69,18 @@ class Gathering(asyncio.Transport):
         parts, turn = self.parts, self._turn
         if len(data) > _SMALL or (parts and len(data) + sum(map(len, parts)) > _SMALL):
             self.flush()
-            self.real.write(data)
+            self._write(data)
         elif parts:
             parts.append(data)
         elif turn.waiting or turn.begin():
             turn.waiting.append(self)
             parts.append(data)
         else:
+            self._write(data)
+
+    def _write(self, data: bytes) -> None:
+        """Not to one that closes: that would raise (uvloop) or be counted (asyncio)."""
+        if not self.real.is_closing():
             self.real.write(data)
 
     def flush(self) -> None:
@@ -84,8 +89,7 @@ class Gathering(asyncio.Transport):
         if parts:
             data = parts[0] if len(parts) == 1 else b"".join(parts)
             parts.clear()
-            if not self.real.is_closing():
-                self.real.write(data)
+            self._write(data)
 
     def abort(self) -> None:
         """Close at once; what waits is lost."""

@@ -11,7 +11,9 @@ and need not be read. Between two chunks of a stream the processor's caches are 
 little code and data a chunk touches, more than how fast that is when it is warm.
 """
 
+import asyncio
 import re
+from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
@@ -21,17 +23,36 @@ from standfast.http1.gather import Gathering
 
 if TYPE_CHECKING:
     from standfast.http1.answer import Answer
+    from standfast.http1.upstream_connection import Connection
 
 Shape: TypeAlias = tuple[bytes, bytes]
 """What whole events begin and end with that change nothing, whatever the JSON string between says; two times nothing if
 they are plain, and have no such string."""
 
+_CRLF = b"\r\n"
 _LINES = (*(b"%x\r\n" % size for size in range(1024)),)
 """Size lines of chunks that a few tokens fit into. What upstreams write otherwise (upper case) is read the long way."""
 _TWO_DIGITS = 2 + 2 + 0xFF + 2
 _LONGEST = len(_LINES) + 3 + 2 + 2
 _telling = re.compile(rb'["\\\x00-\x1f]').search
 """What does not stand for itself in a JSON string."""
+_joined = b"".join
+_forget: Callable[[bytes], None] = deque[bytes](maxlen=0).append
+_BOUNDLESS = 1 << 60
+_UNSURE = -1
+
+
+class Run(NamedTuple):
+    """Events of one shape, one after another.
+
+    Attributes:
+        begin, end: of each.
+        texts: what was between.
+    """
+
+    begin: bytes
+    end: bytes
+    texts: list[bytes]
 
 
 class Tape(msgspec.Struct, eq=False):
@@ -43,15 +64,29 @@ class Tape(msgspec.Struct, eq=False):
     """
 
     room: int
-    pieces: list[bytes] = []
+    pieces: list[bytes | Run] = []
 
     def add(self, events: bytes) -> None:
         """The client has been told this."""
         if self.room >= 0:
-            self.room -= len(events)
             self.pieces.append(events)
-            if self.room < 0:
-                self.pieces.clear()
+            self.left(self.room - len(events))
+
+    def left(self, room: int) -> None:
+        """So much room is left now."""
+        self.room = room
+        if room < 0:
+            self.pieces.clear()
+
+    def told(self) -> list[bytes]:
+        """Whole events, in order."""
+        told: list[bytes] = []
+        for piece in self.pieces:
+            if isinstance(piece, Run):
+                told += [piece.begin + text + piece.end for text in piece.texts]
+            else:
+                told.append(piece)
+        return told
 
 
 class Touched(Protocol):
@@ -82,8 +117,11 @@ class Flow(NamedTuple):
     tape: Tape | None
 
 
-class Splice:
+class Splice(asyncio.Protocol):
     """Both ends of a stream, tied together.
+
+    As soon as it knows a shape it is the protocol of the upstream's transport, in place of the connection, to which it
+    hands on whatever it does not take.
 
     Args:
         answer: the client's side; its head has left, in chunks.
@@ -95,76 +133,141 @@ class Splice:
         "_answer",
         "_begin",
         "_begin_size",
+        "_connection",
         "_end",
         "_end_size",
         "_mark",
+        "_room",
+        "_run",
         "_shape",
-        "_sure",
         "_tape",
+        "_tell",
         "_transport",
         "_turns",
+        "_write",
     )
 
     def __init__(self, answer: "Answer", transport: Gathering, flow: Flow) -> None:
         self._answer = answer
         self._transport = transport
+        self._write = transport.real.write
         self._shape, self._mark, self._turns, self._tape = flow
         self._begin = self._end = b""
         self._begin_size = self._end_size = 0
-        self._sure = False
+        self._room = _UNSURE  # as the tape's, while it is sure
+        self._run: Run | None = None  # the tape's last piece
+        self._tell = _forget
+        self._connection: Connection | None = None
 
-    def take(self, data: bytes) -> bool:
+    # The upstream's transport calls ----------------------------------------------------------------------------------
+
+    def data_received(self, data: bytes) -> None:
         """Pass on what came between two chunks if it is one of the known shape.
 
         What is not taken may change the stream; the shape is used again when `learn` has seen something plain.
         """
-        if not self._sure:
-            return False
         size = len(data)
-        start = 4 if size <= _TWO_DIGITS else 5  # of the events, behind the size line
-        text, stop = start + self._begin_size, size - self._end_size
-        if (
-            size < _LONGEST
-            and text <= stop
-            and data.startswith(_LINES[size - start - 2])
-            and data.startswith(self._begin, start)
-            and data.endswith(self._end)
-            and _telling(data, text, stop) is None
-        ):  # and now what `_pass` does: a call more for each chunk is felt
-            owner, transport = self._answer.owner, self._transport
-            if owner is not None and not owner.write_paused and not transport.parts:
-                real = transport.real
-                if not real.is_closing():
-                    tape = self._tape
-                    if tape is not None and tape.room >= 0:
-                        tape.add(data[start:-2])
-                    self._mark.touched = self._turns.turn
-                    real.write(data)
-                    return True
-        self._sure = False
-        return False
+        if size < _LONGEST:
+            start = 4 if size <= _TWO_DIGITS else 5  # of the events, behind the size line
+            size -= start
+            text = data[start + self._begin_size : -self._end_size]
+            room = self._room - size
+            if (
+                room >= 0
+                and _joined((_LINES[size - 2], self._begin, text, self._end)) == data
+                and _telling(text) is None
+            ):
+                self._room = room
+                self._tell(text)
+                self._mark.touched = self._turns.turn
+                try:
+                    self._write(data)
+                except RuntimeError:  # closed, and its protocol does not know yet
+                    pass
+                else:
+                    return
+        self.doubt()
+        if self._connection is not None:
+            self._connection.data_received(data)
 
-    def learn(self, chunk: bytes, body: bytes) -> bool:
+    def eof_received(self) -> None:
+        """The connection's to judge."""
+        if self._connection is not None:
+            self._connection.eof_received()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The connection's to judge."""
+        if self._connection is not None:
+            self._connection.connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """The connection's to know."""
+        if self._connection is not None:
+            self._connection.pause_writing()
+
+    def resume_writing(self) -> None:
+        """The connection's to know."""
+        if self._connection is not None:
+            self._connection.resume_writing()
+
+    def doubt(self) -> None:
+        """Take nothing until something plain has been learnt: the client reads too slowly, or its answer is over."""
+        room, self._room = self._room, _UNSURE
+        if self._tape is not None and 0 <= room <= self._tape.room:
+            self._tape.left(room)
+
+    # The connection calls --------------------------------------------------------------------------------------------
+
+    def learn(self, connection: "Connection", chunk: bytes, body: bytes) -> bool:
         """Pass on a whole chunk if it is plain, and remember its shape; without one the last is as good as it was."""
         shape = self._shape(body)
-        if shape is None or not self._pass(chunk, body):
+        if shape is None or not self._pass(chunk):
             return False
-        begin, end = shape
-        if begin:
-            self._begin, self._end = begin, end + b"\r\n"
-            self._begin_size, self._end_size = len(begin), len(end) + 2
-        self._sure = bool(self._begin)
+        self._record(shape, body)
+        if shape[0]:
+            self._begin, end = shape
+            self._end = end + _CRLF
+            self._begin_size, self._end_size = len(self._begin), len(self._end)
+        if self._begin:
+            self._be_sure(connection)
         return True
 
-    def _pass(self, chunk: bytes, body: bytes) -> bool:
+    def over(self) -> None:
+        """The upstream's answer is; the transport is the connection's again."""
+        self.doubt()
+        if self._connection is not None:
+            self._connection.transport.real.set_protocol(self._connection)
+            self._connection = None
+
+    def _pass(self, chunk: bytes) -> bool:
         owner, transport = self._answer.owner, self._transport
-        if owner is None or owner.write_paused or transport.parts:
+        if owner is None or owner.write_paused or transport.parts or transport.real.is_closing():
             return False
-        real, tape = transport.real, self._tape
-        if real.is_closing():
-            return False
-        if tape is not None and tape.room >= 0:
-            tape.add(body)
         self._mark.touched = self._turns.turn
-        real.write(chunk)
+        self._write(chunk)
         return True
+
+    def _record(self, shape: Shape, body: bytes) -> None:
+        tape, run = self._tape, self._run
+        if tape is None or tape.room < 0:
+            return
+        if run is not None and tape.pieces[-1] is run and (run.begin, run.end) == shape:
+            run.texts.append(body[len(run.begin) : len(body) - len(run.end)])
+            tape.left(tape.room - len(body))
+        else:
+            tape.add(body)
+
+    def _be_sure(self, connection: "Connection") -> None:
+        """From the next chunk on."""
+        tape = self._tape
+        if tape is None or tape.room < 0:
+            self._tell, self._room = _forget, _BOUNDLESS
+        else:
+            if tape.pieces[-1] is not self._run:
+                self._run = Run(self._begin, self._end[: -len(_CRLF)], [])
+                tape.pieces.append(self._run)
+                self._tell = self._run.texts.append
+            self._room = tape.room
+        if self._connection is None:
+            self._connection = connection
+            connection.transport.real.set_protocol(self)

@@ -86,10 +86,8 @@ class Connection(AnswerReader):
 
     def data_received(self, data: bytes) -> None:
         """Parse, then tell the listener."""
-        if self._between:
-            way = self.way
-            if (way is not None and way.take(data)) or self._lone_chunk(data):
-                return
+        if self._between and self._lone_chunk(data):
+            return
         if self.call is None or self._complete:
             self._keep = False
             if self.call is None:
@@ -139,7 +137,7 @@ class Connection(AnswerReader):
             return False
         way = self.way
         try:
-            if way is None or not way.learn(data, body):
+            if way is None or not way.learn(self, data, body):
                 call.listener.body(body)
         except Exception as error:  # noqa: BLE001 - a listener may raise anything; it must not take the loop down
             self._raised(call, error)
@@ -220,10 +218,17 @@ class Connection(AnswerReader):
         call.listener.end()
 
     def _unlink(self, call: "Call") -> None:
-        self.call = self.way = None
+        self.call = None
+        if self.way is not None:
+            self._no_way()
         call.connection = None
         if call.request:
             call.request = b""
+
+    def _no_way(self) -> None:
+        way, self.way = self.way, None
+        if way is not None:
+            way.over()
 
     def _raised(self, call: "Call", error: Exception) -> None:
         """A listener's exception: it is the loop's handler's to tell, and the connection ends.
@@ -259,7 +264,9 @@ class Connection(AnswerReader):
 
     def cancel(self) -> None:
         """The call is over: an answer that nobody waits for cannot be told from the next one, so close."""
-        self.call = self.way = None
+        self.call = None
+        if self.way is not None:
+            self._no_way()
         self._parts.clear()
         self.transport.abort()
 
