@@ -90,21 +90,33 @@ def parse_wrk(text: str) -> dict[str, int]:
     return values
 
 
+class Meter:
+    """Reads a party's CPU time, and how much of the machine's others have used, since it was made."""
+
+    def __init__(self, stack: Stack, party: str) -> None:
+        self._mine = stack.pids(party)
+        self._others = [] if party == MOCK else stack.pids(MOCK)
+        self._began = self._now()
+
+    def _now(self) -> tuple[float, float, float, float]:
+        machine = procfs.machine()
+        known = procfs.cpu_seconds(self._others) + _load_seconds()
+        busy = (machine.busy + machine.steal) / procfs.TICKS_PER_SECOND
+        return perf_counter(), procfs.cpu_seconds(self._mine), known, busy
+
+    def read(self, load: float = 0.0) -> Account:
+        """What was used so far; `load` are CPU seconds of a load tool that still runs."""
+        elapsed, cpu, known, busy = (now - then for now, then in zip(self._now(), self._began, strict=True))
+        return Account(cpu, elapsed, max(0.0, busy - cpu - known - load) / elapsed)
+
+
 @contextmanager
 def accounting(stack: Stack, party: str) -> Iterator[Account]:
     """Charge the party's CPU time to the account while the block runs."""
-    account = Account()
-    mine = stack.pids(party)
-    others = [] if party == MOCK else stack.pids(MOCK)
-    own, known = procfs.cpu_seconds(mine), procfs.cpu_seconds(others) + _load_seconds()
-    machine, started = procfs.machine(), perf_counter()
+    account, meter = Account(), Meter(stack, party)
     yield account
-    account.elapsed = perf_counter() - started
-    account.cpu = procfs.cpu_seconds(mine) - own
-    after = procfs.machine()
-    busy = (after.busy + after.steal - machine.busy - machine.steal) / procfs.TICKS_PER_SECOND
-    known = procfs.cpu_seconds(others) + _load_seconds() - known
-    account.foreign = max(0.0, busy - account.cpu - known) / account.elapsed
+    used = meter.read()
+    account.cpu, account.elapsed, account.foreign = used.cpu, used.elapsed, used.foreign
 
 
 def _load_seconds() -> float:
@@ -211,3 +223,33 @@ def streams(stack: Stack, party: str, model: str, options: list[str], seconds: f
     if values["errors"] or not values["chunks"]:
         raise BenchError(f"a run is void: {values['errors']} of {values['begun']} streams failed at {party}")
     return StreamsResult(values["chunks"], values["ended"], values["first_tokens"], account, resident)
+
+
+def flowing(stack: Stack, party: str) -> tuple[int, Account]:
+    """Chunks of dripping streams of which none begins or ends meanwhile, and what they cost.
+
+    Raises:
+        BenchError: the load tool failed, or not all streams flowed all the time.
+    """
+    profile = stack.profile
+    command = [sys.executable, "-m", "bench.streams", "--port", str(stack.port(party, plan.FLOW))]
+    command += ["--model", plan.FLOW, "--key", plan.KEY, "--streams", str(profile.drip_streams)]
+    command += ["--settle", str(profile.begin), "--seconds", str(profile.begin + profile.drip)]
+    lines: list[dict[str, float]] = []
+    used = Account()
+    meter: Meter | None = None
+
+    def take(line: str) -> None:
+        nonlocal meter, used
+        if not line.startswith('{"open"'):
+            return
+        lines.append(json.loads(line))
+        if meter is None:
+            meter = Meter(stack, party)
+        else:
+            used = meter.read(lines[-1]["cpu"] - lines[0]["cpu"])
+
+    _run(command, {}, profile.begin + profile.drip, take)
+    if len(lines) < 2 or {(line["open"], line["turns"]) for line in lines} != {(profile.drip_streams,) * 2}:
+        raise BenchError(f"a run is void: {profile.drip_streams} streams were to flow at {party}, but: {lines[-3:]}")
+    return int(lines[-1]["chunks"] - lines[0]["chunks"]), used

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 KEY = "sk-bench"
-CHAT, WHOLE, DRIP, LONG, FAILOVER = "chat", "whole", "drip", "long", "failover"
+CHAT, WHOLE, DRIP, LONG, FLOW, FAILOVER = "chat", "whole", "drip", "long", "flow", "failover"
 """The models. For nginx, which knows no models, each is a port; `FAILOVER`'s first target is a dead port."""
 
 
@@ -16,7 +16,7 @@ class Ports:
     @property
     def answers(self) -> dict[str, int]:
         """Where the mock serves each model."""
-        return {CHAT: self.base, WHOLE: self.base + 1, DRIP: self.base + 2, LONG: self.base + 3}
+        return {CHAT: self.base, WHOLE: self.base + 1, DRIP: self.base + 2, LONG: self.base + 3, FLOW: self.base + 6}
 
     @property
     def spare(self) -> int:
@@ -66,6 +66,7 @@ class Profile:
         loaded: a counted wrk run with 32 connections.
         single: a counted wrk run with one connection.
         drip: a counted run of dripping streams; `drip_streams` at a time, `drip_chunks` each, one every `drip_ms`.
+        begin: of such streams, until the last of them has begun; then none begins or ends for `drip` seconds.
         rate: streams started a second in the open load; each has `long_chunks`, one every `long_ms`.
         settle: of the open load, until as many end as begin.
         opened: of the open load, counted.
@@ -81,6 +82,7 @@ class Profile:
     drip_streams: int = 100
     drip_chunks: int = 200
     drip_ms: int = 20
+    begin: float = 2.0
     rate: float = 200.0
     long_chunks: int = 50
     long_ms: int = 100
@@ -88,6 +90,11 @@ class Profile:
     opened: float = 6.0
     starts: int = 5
     failover: float = 2.0
+
+    @property
+    def flow_chunks(self) -> int:
+        """Chunks of a dripping stream that does not end while it is measured."""
+        return round((self.begin + 2 * self.drip) * 1000 / self.drip_ms)
 
     @property
     def long_streams(self) -> int:

@@ -179,9 +179,12 @@ weighted ones in tier 1, one in tier 2. The upstream is a mock that costs less t
   connections, a prompt of about 300 bytes, a reply of about 500. A run in which any request fails is void.
 * **Requests a second** and the latencies at **32 connections** are measured at saturation: they show queueing. What a
   server adds shows at **1 connection**, less what the mock alone takes.
-* **CPU per streamed chunk**: {profile.drip_streams} streams at a time, {profile.drip_chunks} chunks each, one every
-  {profile.drip_ms} ms, so that every chunk is a packet of its own; the CPU time of requests and connections is spread
-  over the chunks. **CPU per whole stream** is the opposite case: all events of a stream in one write.
+* **CPU per streamed chunk**: {profile.drip_streams} streams at a time, a chunk of each every {profile.drip_ms} ms,
+  so that every chunk is a packet of its own, counted while no stream begins or ends. **CPU of a dripping stream, per
+  chunk** is the same with streams of {profile.drip_chunks} chunks, one after the other: requests and connections are in
+  it, spread over the chunks (until November 2026 this was the figure that the budget judged). The difference of the
+  two, times {profile.drip_chunks}, is the CPU **of a dripping stream, without its chunks**: a request whose caches
+  are cold, because it comes alone. **CPU per whole stream** is the opposite case: all events of a stream in one write.
 * **Many streams**: {profile.rate:g} streams begin every second whatever happens, {profile.long_chunks} chunks each,
   one every {profile.long_ms} ms, which keeps about {profile.long_streams:,} open. **Memory per open stream** is the
   resident memory with them open, less the memory at rest, over their number (1 KB is 1,000 bytes). The **first

@@ -67,16 +67,21 @@ def stream(stack: Stack, book: Book, tell: Tell) -> None:
 
 
 def chunk(stack: Stack, book: Book, tell: Tell) -> None:
-    """Dripping streams: what one chunk in a packet of its own costs."""
+    """Dripping streams: what one chunk in a packet of its own costs, and what the stream around its chunks does."""
+    profile = stack.profile
     stack.ready(GATEWAY)
-    options = ["--streams", str(stack.profile.drip_streams)]
-    for number in range(stack.profile.rounds):
+    options = ["--streams", str(profile.drip_streams)]
+    for number in range(profile.rounds):
         for party in BOTH:
-            result = load.streams(stack, party, plan.DRIP, options, stack.profile.drip)
-            each = result.account.cpu / result.chunks * 1e6
+            chunks, account = load.flowing(stack, party)
+            each = account.cpu / chunks * 1e6
+            result = load.streams(stack, party, plan.DRIP, options, profile.drip)
+            spread = result.account.cpu / result.chunks * 1e6
             book.add("chunk.cpu", party, each)
-            book.foreign.append(result.account.foreign)
-            tell(f"chunks, round {number + 1}: {party} {each:.1f} us CPU, {result.chunks / stack.profile.drip:,.0f}/s")
+            book.add("chunk.spread", party, spread)
+            book.add("stream.around", party, (spread - each) * profile.drip_chunks)
+            book.foreign += [account.foreign, result.account.foreign]
+            tell(f"chunks, round {number + 1}: {party} {each:.1f} us CPU, with the stream around them {spread:.1f}")
 
 
 def thousand(stack: Stack, book: Book, tell: Tell) -> None:
@@ -196,7 +201,9 @@ FIGURES: Sequence[Figure] = (
     Figure("request.many_p99", "latency p99, 32 connections", "ms", digits=2),
     Figure("request.one_p50", "latency p50, 1 connection", "ms", digits=3),
     Figure("request.one_p99", "latency p99, 1 connection", "ms", digits=3),
-    Figure("chunk.cpu", "CPU per streamed chunk, dripping", "us", budget=Budget(1.3, relative=True)),
+    Figure("chunk.cpu", "CPU per streamed chunk", "us", budget=Budget(1.3, relative=True)),
+    Figure("chunk.spread", "CPU of a dripping stream, per chunk", "us"),
+    Figure("stream.around", "CPU of a dripping stream, without its chunks", "us", digits=0),
     Figure("stream.cpu", "CPU per whole stream, one write", "us"),
     Figure("stream.open", "streams open at a time", "", digits=0),
     Figure("stream.memory", "memory per open stream", "KB", budget=Budget(40)),

@@ -81,6 +81,7 @@ class Stack:
                 *(sys.executable, "-m", "bench.mock"),
                 *("--whole", str(answers[plan.WHOLE]), "--whole", str(self.ports.spare)),
                 *("--drip", f"{answers[plan.DRIP]}:{profile.drip_chunks}:{profile.drip_ms}"),
+                *("--drip", f"{answers[plan.FLOW]}:{profile.flow_chunks}:{profile.drip_ms}"),
                 *("--drip", f"{answers[plan.LONG]}:{profile.long_chunks}:{profile.long_ms}"),
             ],
         )

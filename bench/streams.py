@@ -5,7 +5,8 @@ connection. *Open*: `--rate R` starts R streams a second whatever happens; the t
 instant at which a stream was due, so that a slow server cannot hide by slowing the load down. What the timer itself is
 late, up to 2 ms, is not counted.
 
-Prints JSON lines: `{"open": n}` from `--settle` seconds on, twice a second, and one with the result at the end.
+Prints JSON lines: from `--settle` seconds on, twice a second, how many streams are open, the chunks that have come, how
+many streams have begun and ended, and the CPU seconds that this process has used; and one with the result at the end.
 """
 
 import argparse
@@ -14,7 +15,7 @@ import json
 import re
 import sys
 from dataclasses import dataclass, field
-from time import perf_counter
+from time import perf_counter, process_time
 from typing import cast
 
 import uvloop
@@ -175,6 +176,12 @@ class Load:
             else:
                 self.connect(due)
 
+    def so_far(self) -> dict[str, object]:
+        """A line about a load under way."""
+        tally = self.tally
+        turns = tally.begun + tally.ended
+        return {"open": tally.open, "chunks": tally.chunks, "turns": turns, "cpu": process_time()}
+
     async def run(self) -> Tally:
         """Load for the time asked, then cut every connection."""
         if self.options.rate:
@@ -185,7 +192,7 @@ class Load:
         await asyncio.sleep(self.options.settle)
         end = self.started + self.options.seconds
         while (left := end - perf_counter()) > 0:
-            emit({"open": self.tally.open})
+            emit(self.so_far())
             await asyncio.sleep(min(left, REPORT_EVERY))
         if self.options.rate:
             await asyncio.sleep(GRACE)

@@ -11,7 +11,7 @@ PORTS = plan.Ports(19400)
 
 def test_no_port_is_used_twice() -> None:
     """Every server has a port of its own, below the kernel's range for outgoing connections."""
-    assert len(set(PORTS.all)) == len(PORTS.all) == 12
+    assert len(set(PORTS.all)) == len(PORTS.all) == 14
     assert max(PORTS.all) < 32768
 
 
@@ -29,7 +29,7 @@ def test_the_gateways_configuration_fits_the_schema(patient: bool) -> None:
     config = Config.model_validate(data)
     assert config.keys[0].key.get_secret_value() == plan.KEY
     assert config.log.path == "/nowhere/access-19420.log"
-    assert set(config.models) == {plan.CHAT, plan.WHOLE, plan.DRIP, plan.LONG, plan.FAILOVER}
+    assert set(config.models) == {plan.CHAT, plan.WHOLE, plan.DRIP, plan.LONG, plan.FLOW, plan.FAILOVER}
     assert [target.tier for target in config.models[plan.CHAT].targets] == [1, 1, 2]
     assert all(target.provider in config.providers for model in config.models.values() for target in model.targets)
     assert config.providers["dead"].base_url == f"http://127.0.0.1:{PORTS.dead}/v1"

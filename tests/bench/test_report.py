@@ -60,7 +60,7 @@ def test_a_noisy_run_says_so() -> None:
 def test_the_page_names_machine_commit_and_method() -> None:
     """What is needed to judge the figures stands on the page: machine, commit, date, sizes of the load."""
     page = report.page([CPU], WHERE, plan.FULL, [], "standfast serve")
-    for fact in ("A CPU, 2 cores", "commit abc", "2026-01-02", "200 chunks each", "about 1,000 open", "make bench"):
+    for fact in ("A CPU, 2 cores", "commit abc", "2026-01-02", "streams of 200 chunks", "1,000 open", "make bench"):
         assert fact in page
     assert max(len(line) for line in page.splitlines() if not line.startswith(("|", "*"))) <= 120
 
