@@ -15,6 +15,7 @@ from standfast.policy.fleet import Fleet, KeyPool
 from standfast.policy.hedge import HedgeSettings
 from standfast.policy.retry import RetrySettings
 from standfast.policy.silence import ENOUGH
+from standfast.policy.soundness import hindrance
 from standfast.policy.steps import Commit, Send
 from standfast.policy.usual import LEAST
 from support.exchanges import START, sent
@@ -74,6 +75,18 @@ def test_where_nobody_is_heard_for_longer_than_usual_nobody_else_is_sent() -> No
     (change,) = told(begun + after)
     assert (change.name, change.before, change.after) == ("a/m", "heard", "silent")
     assert "5 wait" in change.reason
+
+
+def test_an_explanation_names_it_and_tells_nobody() -> None:
+    """`standfast explain` looks; only a request that is sent elsewhere makes it an event."""
+    scene = world("a/m", "b/m")
+    there = waiting(scene)
+    place = there[0][1].permit.place
+    assert hindrance(place, later(1.4)) == ""
+    assert hindrance(place, later(1.6)) == "it is silent: 5 wait, and nothing was heard for 1.6 s"
+    assert not place.silence.told
+    scene.fleet.force(place.deployment, State.FORCED_CLOSED, later(1.6))
+    assert hindrance(place, later(1.6)) == "", "an operator's word is above it"
 
 
 def test_the_first_word_ends_it() -> None:

@@ -14,7 +14,7 @@ from standfast.policy.health import Health
 from standfast.policy.latency import Latency, Pace, Trail
 from standfast.policy.limits import KeySlots, TargetLimits
 from standfast.policy.quota import Marks, Quota
-from standfast.policy.silence import ENOUGH, Silence
+from standfast.policy.silence import Silence
 from standfast.policy.usual import Usuals
 
 
@@ -222,7 +222,7 @@ def avoided(place: Place, now: Monotonic) -> Denied | None:
     health, silence = place.health, place.silence
     if health is not None and health.shunned > now:
         return Denied("unhealthy", health.shunned)
-    return Denied("silent", now) if silence.waiting >= ENOUGH and silence.holds(place.usual, now) else None
+    return Denied("silent", now) if silence.holds(place.usual, now) else None
 
 
 def inherit(place: Place, before: Place) -> None:

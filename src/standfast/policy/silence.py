@@ -70,14 +70,19 @@ class Silence:
         if self.told and self.waiting < ENOUGH:
             self.ended()
 
-    def holds(self, usual: Usuals, now: Monotonic) -> bool:
-        """Is it silent? To be asked where `ENOUGH` wait."""
+    def why(self, usual: Usuals, now: Monotonic) -> str:
+        """Why it is silent, in a few words; empty if it is not."""
         seconds = now - self.since
-        if seconds < LEAST or (late := usual.latest()) is None or seconds < late:
-            return False
-        if not self.told:
-            self._tell(silent=True, reason=f"{self.waiting} wait, and nothing was heard for {seconds:.1f} s")
-        return True
+        if self.waiting < ENOUGH or seconds < LEAST or (late := usual.latest()) is None or seconds < late:
+            return ""
+        return f"{self.waiting} wait, and nothing was heard for {seconds:.1f} s"
+
+    def holds(self, usual: Usuals, now: Monotonic) -> bool:
+        """Is it silent? It is told when that begins."""
+        why = self.why(usual, now)
+        if why and not self.told:
+            self._tell(silent=True, reason=why)
+        return bool(why)
 
     def ended(self) -> None:
         """It was told to be silent, and is so no more."""

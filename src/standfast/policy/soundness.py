@@ -52,7 +52,7 @@ def soundness(place: Place, now: Monotonic) -> float:
 
 
 def hindrance(place: Place, now: Monotonic) -> str:
-    """Why its soundness is 0, in a few words; empty if it is not."""
+    """Why it is not to be used now by those who can go elsewhere, in a few words; empty if it is."""
     state = place.breaker.state(now)
     if state is State.FORCED_OPEN:
         return "an operator has forced its breaker open"
@@ -80,4 +80,5 @@ def _sick(place: Place, state: State, now: Monotonic) -> str:
     health = place.health
     if health is not None and health.shunned > now and state is State.CLOSED:
         return f"it is unhealthy: {health.reason}"
-    return ""
+    silent = "" if place.breaker.forced else place.silence.why(place.usual, now)
+    return f"it is silent: {silent}" if silent else ""
