@@ -129,6 +129,19 @@ def test_a_stream_is_cut_or_falls_silent_where_it_should(wire: str) -> None:
     assert not text["cut"].endswith(b"\r\n")  # in the middle of an event
 
 
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("wire", WIRES)
+def test_what_is_cut_before_its_content_has_a_head(wire: str, stream: bool) -> None:
+    """Without one the gateway's wire takes the connection for a stale one and repeats; the rehearsal knows none."""
+    made = performance(wire, stream=stream)
+    made.fails(NOW, Failure(FailureKind.BROKEN_STREAM))
+    steps = played(made)
+    assert steps[-1].act is Act.RESET
+    answer = answer_of(steps)
+    assert answer.status == 200
+    assert bool(answer.body) is not stream, "of a whole answer a part, of a stream nothing"
+
+
 def test_what_waits_is_woken() -> None:
     """While the attempt stands in the station's line nothing is said; then its fate wakes the connection."""
     made = performance("openai", stream=False)

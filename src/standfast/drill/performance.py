@@ -209,8 +209,11 @@ class LivePerformance(Call):
             body = WIRES[ask.wire].body(ask, self._reply(self.completion), usage=True, dialect="plain")
         elif failure.kind is _K.BROKEN_STREAM:
             body = WIRES[ask.wire].body(ask, self._reply(self.completion), usage=True, dialect="plain")
-            whole = head(200, {"content-type": body.content_type, "content-length": str(len(body.data))}, NONE)
-            yield Step(0.0, b"" if ask.stream else whole + body.data[: len(body.data) // 2], Act.RESET)
+            kind = {"content-type": body.content_type, "content-length": str(len(body.data))}
+            if ask.stream:  # its head has come: cut before any byte it would be repeated by the wire
+                kind = {"content-type": "text/event-stream", "transfer-encoding": "chunked"}
+            cut = b"" if ask.stream else body.data[: len(body.data) // 2]
+            yield Step(0.0, head(200, kind, NONE) + cut, Act.RESET)
             return
         elif failure.kind is _K.EMPTY_REPLY:
             body = bodies.canned("empty_choices", ask.wire)
