@@ -24,7 +24,7 @@ Report = dict[str, Any]
 MINUTES, RATE = 1.5, 20
 AS_WRITTEN = {"all-down-and-back", "flash-sale", "mixed-schedule"}
 """Squeezed, what they are about would depend on milliseconds: they are performed in full."""
-TIMES, DISTANCE = {"flash-sale": 16}, 110.0
+TIMES, DISTANCE = {"all-down-and-back": 2, "flash-sale": 16}, 110.0
 """Who is drawn for whom makes 0.2 points of availability there: the mean of so many drills says more than one. Seconds
 between their beginnings."""
 
