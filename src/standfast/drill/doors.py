@@ -25,7 +25,8 @@ LEAST = 0.001
 LOOK = 0.05
 """Seconds between two looks at an open door, at most."""
 
-_CERTAIN = 0.999
+CERTAIN = 0.999
+"""From this share on it is all of them."""
 
 
 class LiveWeather(Weather):
@@ -85,7 +86,7 @@ class Doorkeeper:
     @property
     def ajar(self) -> bool:
         """Some are refused and some come in."""
-        return any(0.0 < each.refused < _CERTAIN for each in self._weathers)
+        return any(0.0 < each.refused < CERTAIN for each in self._weathers)
 
     def start(self) -> None:
         """Begin."""
@@ -106,9 +107,9 @@ class Doorkeeper:
         begins = refused > 0 and self._refused == 0
         self._refused = refused
         door, wait = Door.OPEN, LOOK
-        if max(each.deaf for each in self._weathers) >= _CERTAIN:
+        if max(each.deaf for each in self._weathers) >= CERTAIN:
             door = Door.DEAF
-        elif refused >= _CERTAIN:
+        elif refused >= CERTAIN:
             door = Door.CLOSED
         elif begins:  # what was kept alive would pass the door by
             door, wait = Door.CLOSED, SHUT
@@ -122,7 +123,7 @@ class Doorkeeper:
     def _keep_account(self, now: Monotonic) -> None:
         """Timers are late; the share holds all the same, because what was really open is what is paid for."""
         passed, self._looked = now - self._looked, now
-        if not 0.0 < self._refused < _CERTAIN:
+        if not 0.0 < self._refused < CERTAIN:
             self._debt = 0.0
         elif self._provider.door is Door.OPEN:
             self._debt += passed * self._refused / (1.0 - self._refused)

@@ -89,7 +89,7 @@ def rehearsals(
     source = Steady if steady else random.Random
     for play in range(PLAYS):
         on = None if way is None else Traveller(way, random.Random(f"{scenario.seed}/way/{play}"))  # noqa: S311 - seeded on purpose
-        stage = paired(Stage(config, scenario, scenario.seed), on)
+        stage = paired(Stage(config, scenario, scenario.seed), on, play)
         if play or steady:
             stage.rng = source(f"{scenario.seed}/policy/{play}")
         reports.append(report_of(stage.run(), scenario, "rehearsal", scenario.seed, notes))
