@@ -6,13 +6,14 @@ import random
 
 import pytest
 
-from standfast.canon.failure import Failure
+from standfast.canon.failure import Failure, FailureKind
 from standfast.canon.instants import NEVER, Monotonic
 from standfast.drill.paired import paired
 from standfast.drill.way import Traveller, Way
 from standfast.policy.timeouts import Deadlines
 from standfast.sim.call import Call
 from standfast.sim.crowd import Request
+from standfast.sim.settings import Scenario
 from standfast.sim.stage import Stage
 from standfast.sim.world import START
 from support.rehearsal import config, play, scenario
@@ -106,6 +107,59 @@ def test_milliseconds_on_the_way_change_no_fate() -> None:
         assert len(found) == len(expected)  # type: ignore[arg-type]
         late = 0.003 + (0.004 if len(found) == 4 else 0.0)  # type: ignore[arg-type]  # what is refused takes no place
         assert found[0] == pytest.approx(expected[0] + late)  # type: ignore[index]
+
+
+def door_weather(kind: str, share: float) -> Scenario:
+    """A minute in which this befalls connections, and half of what comes in fails."""
+    ill = [{"kind": kind, "share": share}, {"kind": "server_error", "share": (1 - share) / 2}]
+    return scenario(workload={"requests": 600}, troubles=[{"at": 0, "lasts": "60s", "where": "*", "errors": ill}])
+
+
+def at_the_door(kind: str, share: float, play_number: int, count: int = 400) -> list[object]:
+    """What befalls so many requests, each asked once."""
+    stage = paired(Stage(config(["openai/a"]), door_weather(kind, share), 1), play=play_number)
+    (station,) = stage.stations.values()
+    route = stage.cast.models[0][0]
+    found: list[object] = []
+    for number in range(count):
+        request = Request(Monotonic(START + number / 100), route, prompt=10, completion=20)
+        call = Told(station, request, None, NO_DEADLINES, 0)  # type: ignore[arg-type]  # nobody listens
+        station.take(call, Monotonic(START + 10))
+        found.append(call.fate[-1].kind if isinstance(call.fate[-1], Failure) else call.fate)
+    assert station.tally.attempts == count
+    return found
+
+
+def test_a_door_is_nobodys_fate() -> None:
+    """Another play shuts out others, as many; whoever comes in in both fares alike."""
+    one, other = at_the_door("connect_failed", 0.3, 1), at_the_door("connect_failed", 0.3, 2)
+    refused = [{n for n, fate in enumerate(play) if fate is FailureKind.CONNECT_FAILED} for play in (one, other)]
+    assert all(80 < len(each) < 160 for each in refused)
+    assert refused[0] != refused[1]
+    inside = set(range(400)) - refused[0] - refused[1]
+    assert len(inside) > 150
+    assert all(one[n] == other[n] for n in inside)
+    assert 0.3 < sum(one[n] is FailureKind.SERVER_ERROR for n in inside) / len(inside) < 0.7
+    assert at_the_door("connect_failed", 0.3, 1) == one
+
+
+def test_a_deaf_door_lets_nobody_in() -> None:
+    """Nobody gets through, and the free endpoint is behind the same door."""
+    assert set(at_the_door("connect_timeout", 1.0, 1)) == {FailureKind.CONNECT_TIMEOUT}
+    stage = paired(Stage(config(["openai/a"]), door_weather("connect_timeout", 1.0), 1))
+    (station,) = stage.stations.values()
+    seconds, failure = station.ping(random.Random(1), 4.0, START)
+    assert seconds == 4.0
+    assert failure is not None
+    assert failure.kind is FailureKind.CONNECT_TIMEOUT
+
+
+def test_a_ping_finds_a_door_shut_as_often_as_others() -> None:
+    """Three pings of ten are refused."""
+    stage = paired(Stage(config(["openai/a"]), door_weather("connect_failed", 0.3), 1))
+    (station,) = stage.stations.values()
+    found = [station.ping(random.Random(n), 4.0, START)[1] for n in range(400)]
+    assert 80 < sum(each is not None and each.kind is FailureKind.CONNECT_FAILED for each in found) < 160
 
 
 def test_the_seed_still_decides() -> None:
