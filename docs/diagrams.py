@@ -16,7 +16,7 @@ _EVENTS = {
     breaker.Event.RESTED: "the open time is over",
     breaker.Event.RECOVERED: "enough successes of the trial",
     breaker.Event.RELAPSED: "a failure of the trial, a slow call, or one that lost late: the open time doubles",
-    breaker.Event.PROBED: "what is let through beside the verdict succeeds: a rare probe, or enough soft calls",
+    breaker.Event.PROBED: "what is let through beside the verdict succeeds: a look, a rare probe, or enough soft calls",
     breaker.Event.INTRODUCED: "it is new among others that are known",
     breaker.Event.FORCED_OPEN: "an operator forces it open",
     breaker.Event.FORCED_CLOSED: "an operator forces it closed",

@@ -3,10 +3,12 @@
 import math
 from collections import Counter
 from collections.abc import Callable
+from itertools import pairwise
 
 import pytest
 
 from standfast.canon.failure import Failure, FailureKind
+from standfast.policy.breaker import State
 from standfast.policy.fleet import Fleet, KeyPool
 from standfast.policy.hedge import HedgeSettings
 from standfast.policy.steps import Purpose, Send
@@ -47,6 +49,10 @@ class Play:
         """The share of a target of all attempts between two instants."""
         inside = [target for at, target in self.asked if begin <= at < end]
         return inside.count(name) / len(inside)
+
+    def state(self, send: Send) -> State:
+        """Of the breaker of the target of this attempt."""
+        return self.hands.scene.fleet.breaker_state(send.target.deployment, self.hands.now)
 
     def moved(self, name: str, after: str, subject: str = "breaker") -> int:
         """How often it was told that something came into a state."""
@@ -152,10 +158,12 @@ def test_the_dead_are_left_after_five(rate: float, fails_after: float) -> None:
 
 
 def test_flapping_wastes_one_attempt_per_trial_and_rests_longer() -> None:
-    """D3: 2 s up, 2 s down for two minutes: at most one wasted attempt per trial; fewer and fewer openings."""
+    """D3: 2 s up, 2 s down for two minutes: at most one wasted attempt per trial and look; rests grow."""
+    looks: list[float] = []
 
     def plan(name: str, at: float, send: Send) -> Plan:
-        del send
+        if name == "a/m" and play.state(send) is State.OPEN:
+            looks.append(at)
         return REFUSED if name == "a/m" and at % 4.0 >= 2.0 else Plan(0.1, 0.2)
 
     play = Play(Scene(("a/m", "b/m")), plan)
@@ -166,7 +174,9 @@ def test_flapping_wastes_one_attempt_per_trial_and_rests_longer() -> None:
     relapsed = sum((each.before, each.after) == ("half_open", "open") for each in changes)
     rests = [each.until for each in changes if each.after == "open" and each.until is not None]
     assert all(client.answered for client in clients)
-    assert wasted <= (5 + 1) * tripped + (1 + 1) * relapsed  # and one that is under way by then
+    assert wasted <= (5 + 1) * tripped + (1 + 1) * relapsed + len(looks)  # and one that is under way by then
+    assert 1 <= len(looks) <= 8
+    assert min(later - sooner for sooner, later in pairwise(looks)) >= 10.0
     assert all(rest <= 5.0 * 2**n + 1e-6 for n, rest in enumerate(rests))
     assert max(rests) <= 120 / 2, "half of its trouble at most: it answers now and then"
     assert max(rests[-2:]) > 1.5 * max(rests[:2])
@@ -184,12 +194,13 @@ def test_recovery_takes_a_trial_and_a_ramp() -> None:
     clients = play.traffic(50, 180)
     assert all(client.answered for client in clients)
     back = next(at for at, name in play.asked if at >= 90 and name == "a/m")
-    closed = back + 0.3  # two answers of the trial
+    closed = back + 0.45  # a look's answer, and another one
     assert play.share("a/m", closed, closed + 1.0) <= 0.1 + 1e-6
     assert 0.4 < play.share("a/m", closed + 14.0, closed + 16.0) < 0.6
     assert play.share("a/m", closed + 31.0, 180) == 1.0
     during = sum(name == "a/m" and 31 <= at < 90 for at, name in play.asked)
     assert during <= 3 * play.moved("a/m", "half_open")
+    assert back < 90 + 15, "a quarter of its outage at most, or what is left of the rest"
     assert play.moved("a/m", "ramping", "ramp") == play.moved("a/m", "full", "ramp") == 1
 
 

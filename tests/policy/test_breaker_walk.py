@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from standfast.canon.attempt import Outcome
-from standfast.canon.instants import Monotonic
+from standfast.canon.instants import NEVER, Monotonic
 from standfast.policy.breaker import PROBE_INTERVAL, Breaker, BreakerSettings, State
 from standfast.policy.chance import beyond_chance
 from standfast.policy.kin import Family
@@ -78,7 +78,8 @@ class BreakerWalk(RuleBasedStateMachine):
         self.verdict, self.turn = self.DEAD, False
         self.recovered: Monotonic | None = None
         self.credit = 0.0
-        self.until = self.last_probe = Monotonic(0.0)
+        self.until = self.last_probe = self.asked = Monotonic(0.0)
+        self.free, self.look_at = False, NEVER
 
     def change(self, state: State) -> None:
         """The model changes its state: clean counts, permits of before mean nothing."""
@@ -97,7 +98,7 @@ class BreakerWalk(RuleBasedStateMachine):
         if self.recovered is not None and self.now - self.recovered >= self.SETTINGS.ramp:
             self.trips = 0
         if not self.trips:
-            self.ill, self.answered = self.now, False
+            self.ill, self.answered, self.free = self.now, False, False
         full = min(self.SETTINGS.open_cap, self.SETTINGS.open * 2**self.trips)
         if self.answered:
             full = max(self.SETTINGS.open, min(full, (self.now - self.ill) / 2))
@@ -106,6 +107,17 @@ class BreakerWalk(RuleBasedStateMachine):
         self.until = self.one.retry_at(self.now)
         assert full / 2 - 1e-6 <= self.until - self.now <= full + 1e-6
         assert self.one.opened_at == self.now
+        self.plan_look()
+
+    def plan_look(self) -> None:
+        """The model looks at who fails at once: after a quarter of its trouble, and twice the first open time."""
+        age = self.now - self.ill
+        self.look_at = Monotonic(self.now + max(2 * self.SETTINGS.open, age / 4)) if self.free else NEVER
+
+    def alone(self) -> bool:
+        """Is a call of the trial under way that nobody joins who has an elsewhere?"""
+        fresh = self.now - self.asked < self.SETTINGS.slow_after
+        return self.FLEET and self.outstanding() > 0 and not self.heard and fresh
 
     def look(self) -> None:
         """The model notices that an open time is over."""
@@ -121,7 +133,7 @@ class BreakerWalk(RuleBasedStateMachine):
         out = self.outstanding()
         if self.state is not State.HALF_OPEN or out >= self.SETTINGS.half_open_permits:
             return False
-        return (self.FLEET and out > 0 and not self.heard) if soft else not (self.FLEET and out and not self.heard)
+        return self.alone() == soft
 
     def inside(self, at: Monotonic) -> bool:
         """Is this instant in the window?"""
@@ -171,11 +183,17 @@ class BreakerWalk(RuleBasedStateMachine):
 
     @rule()
     def admit(self) -> None:
-        """Ask for a permit; an open breaker never gives one before its time."""
+        """Ask for a permit; an open breaker gives none before its time, but for a look."""
         self.look()
         ticket = self.one.admit(self.now)
         assert self.two.admit(self.now) == ticket
-        self.given(ticket, expected=self.room() or (self.state is State.CLOSED and self.ramped()))
+        room = self.room()
+        look = self.FLEET and self.state is State.OPEN and self.now >= self.look_at and not self.outstanding()
+        self.given(ticket, expected=room or look or (self.state is State.CLOSED and self.ramped()))
+        if room or look:
+            self.asked = self.now
+        if look:
+            self.plan_look()
 
     def ramped(self) -> bool:
         """Does the ramp let this one through? Each request adds its share; who makes a whole passes."""
@@ -204,6 +222,7 @@ class BreakerWalk(RuleBasedStateMachine):
             ticket = self.one.admit_softly(self.now)
             assert self.two.admit_softly(self.now) == ticket
             self.given(ticket, expected=True)
+            self.asked = self.now
             return
         self.turn = self.turn != (self.verdict == self.FAILING)
         ticket = self.one.admit_softly(self.now)
@@ -245,7 +264,9 @@ class BreakerWalk(RuleBasedStateMachine):
         moved = self.one.outrun(given.ticket, self.now, self.rngs[0], row=row)
         assert self.two.outrun(given.ticket, self.now, self.rngs[1], row=row) == moved
         if given.era == era and not given.soft:
-            if before is State.HALF_OPEN:
+            if before is State.OPEN or (before is State.HALF_OPEN and self.free):
+                self.free, self.look_at = False, NEVER
+            elif before is State.HALF_OPEN:
                 self.open(self.SLOW if self.verdict == self.DEAD and self.successes else self.verdict)
             elif before is State.CLOSED and row:
                 self.open(self.SLOW)
@@ -274,8 +295,10 @@ class BreakerWalk(RuleBasedStateMachine):
                 results = self.results()
                 if len(results) >= self.SETTINGS.min_calls and results.count("slow") >= 0.5 * self.load():
                     self.open(self.SLOW)
-            elif self.state is State.HALF_OPEN and not given.soft:
-                self.open(self.SLOW)
+            elif not given.soft:
+                self.free, self.look_at = False, NEVER
+                if self.state is State.HALF_OPEN:
+                    self.open(self.SLOW)
         assert moved == (None if self.state is before else (before, self.state))
 
     @precondition(lambda self: self.out)
@@ -312,7 +335,11 @@ class BreakerWalk(RuleBasedStateMachine):
             self.answered = True
             if self.successes == self.SETTINGS.half_open_successes:
                 self.change(State.CLOSED)
-        elif outcome is BAD and self.state is State.HALF_OPEN:
+        elif outcome is BAD:
+            self.free = self.now - self.asked < 1.0
+            self.look_at = self.look_at if self.free else NEVER
+            if self.state is State.OPEN:
+                return
             self.open(self.DEAD if self.verdict == self.DEAD and not self.successes else self.FAILING)
 
     def learn_soft(self, given: Given, outcome: Outcome) -> None:

@@ -16,8 +16,8 @@ there are enough of them (resilience4j), a share that failed or a share that was
 comes; a success never opens anything. The open time doubles with every failed trial and with every opening during the
 ramp after a trial, which is what flapping looks like; with equal jitter so that many gateways do not return at one
 instant. (Nygard, "Release It!", 2007.) Who answers now and then meanwhile flaps rather than is down, and rests half as
-long as its trouble has lasted at most: when that is over, so is the rest soon. What counts as a run and as a share
-stands in `policy.evidence`.
+long as its trouble has lasted at most: when that is over, so is the rest soon; and who fails at once is looked at
+meanwhile (`policy.look`). What counts as a run and as a share stands in `policy.evidence`.
 
 Verdicts differ in how much is lost by them when there is no elsewhere. So asking *softly*, which is for those who have
 no elsewhere, is answered by the verdict:
@@ -32,9 +32,10 @@ once enough calls are in it and less than half of what opens it is bad, the tria
 beyond chance makes the verdict `dead`. It does not decide the trial.
 
 A trial is a caller's request, and who meets a target that still hangs pays for it. So the first call of a trial goes
-alone until it has content (`heard`); the other permits are for those who have no elsewhere. One that is late is
-accompanied (`policy.hedge`), and one that was late and lost has failed (`outrun`): said it nothing, the next caller
-would pay for the same question. A circuit without a family knows no elsewhere: its permits are given at once.
+alone until it has content (`heard`), or a first content would be slow; the other permits are for those who have no
+elsewhere. One that is late is accompanied (`policy.hedge`), and one that was late and lost has failed (`outrun`): said
+it nothing, the next caller would pay for the same question. A circuit without a family knows no elsewhere: its permits
+are given at once.
 
 Whoever has recovered gets a growing share of the calls for a while (`policy.ramp`), counted and judged as all are;
 whoever asks softly is let through.
@@ -46,7 +47,7 @@ What a late result means:
     closed      open, half-open     nothing: the verdict has been given
     half-open   half-open, same     counts for the trial
     half-open   closed or open      nothing: the trial is over
-    open        open, same          the rare probe of the panic rule: a success begins the trial, and is its first
+    open        open, same          a look, or a probe of the panic rule: a success begins the trial, and is its first
     open        half-open           nothing: the trial has begun without it
     any         any, a later one    nothing: it speaks of a time before the last change
 
@@ -95,7 +96,7 @@ class Breaker(Machine):
 
     def admit_softly(self, now: Monotonic) -> int | None:
         """A ticket for one that was refused and has no elsewhere, or None: not even then."""
-        if self.state(now) is _HALF_OPEN and self._goes_alone and self._tries():
+        if self.state(now) is _HALF_OPEN and self._goes_alone(now) and self._tries(now):
             self._out += 1
             self._window.admitted += 1
             return self._window.admitted
@@ -120,7 +121,7 @@ class Breaker(Machine):
     def refusal(self, now: Monotonic) -> str:
         """Why a call is refused now: `open`, or a verdict that holds only where there is an elsewhere."""
         if self.barred(now):
-            return TRYING if self._state is _HALF_OPEN and self._goes_alone and self._has_room() else DEAD
+            return TRYING if self._state is _HALF_OPEN and self._goes_alone(now) and self._has_room() else DEAD
         if self._state is _CLOSED:
             return "spared" if self._spared else NEW
         return self._verdict
@@ -128,26 +129,40 @@ class Breaker(Machine):
     def _passes(self, now: Monotonic) -> bool:
         state = self.state(now)
         if state is _HALF_OPEN:
-            return not self._goes_alone and self._tries()
+            return not self._goes_alone(now) and self._tries(now)
         if state is _CLOSED:
             return not self._spared and self._ramps(now)
-        return state not in SHUT
+        return state is State.FORCED_CLOSED or (state is _OPEN and self._looked_at(now))
 
     def _has_room(self) -> bool:
         """May another call be part of the trial?"""
         family = self.family
         return self._out < self._settings.half_open_permits and (family is None or not family.tries_another(self))
 
-    @property
-    def _goes_alone(self) -> bool:
-        """Is a call of the trial under way, and none has been heard of? Then nobody joins it who can go elsewhere."""
-        return self._out > 0 and not self._heard and self.family is not None
+    def _goes_alone(self, now: Monotonic) -> bool:
+        """Is a call of the trial under way, and none has been heard of? Then nobody joins it who can go elsewhere.
 
-    def _tries(self) -> bool:
+        Not for longer than a first content may take: a reply that comes whole says nothing until its end.
+        """
+        waits = self._out > 0 and not self._heard and self.family is not None
+        return waits and now - self._looks.asked < self._settings.slow_after
+
+    def _tries(self, now: Monotonic) -> bool:
         room = self._has_room()
-        if room and self.family is not None:
-            self.family.trying = self
+        if room:
+            self._looks.asked = now
+            if self.family is not None:
+                self.family.trying = self
         return room
+
+    def _looked_at(self, now: Monotonic) -> bool:
+        """Is this call a look?"""
+        looks, family = self._looks, self.family
+        if now < looks.at or self._out or family is None or not family.lets_probe(now, PROBE_INTERVAL):
+            return False
+        looks.asked = now
+        looks.plan(now, now - self._ill_since, self._settings.open)
+        return True
 
     def _ramps(self, now: Monotonic) -> bool:
         if self._ramp.share(now) < 1.0:
@@ -188,8 +203,8 @@ class Breaker(Machine):
             self._heard = True
 
     def tries(self, ticket: int) -> bool:
-        """Is this a call of the trial that goes on?"""
-        return self._state is _HALF_OPEN and ticket >= self._first
+        """Is this a call of the trial that goes on, or a look?"""
+        return (self._state is _HALF_OPEN or self._state is _OPEN) and ticket >= self._first
 
     def lag(self, ticket: int, now: Monotonic, rng: random.Random) -> tuple[State, State] | None:
         """Report that a call is slow, before it is settled; states before and after if that changed it."""
@@ -201,19 +216,25 @@ class Breaker(Machine):
             self._window.record_slow(now)
             if self._evidence.slow(now):
                 self._open(Event.TRIPPED, SLOW, now, rng)
+        elif before is _OPEN:
+            self._looks.waited()
         elif before is _HALF_OPEN and self._settings.slow_rate is not None:
+            self._looks.waited()
             self._open(Event.RELAPSED, SLOW, now, rng)
         return None if self._state is before else (before, self._state)
 
     def outrun(self, ticket: int, now: Monotonic, rng: random.Random, *, row: bool) -> tuple[State, State] | None:
         """Report, before it is settled, that a call without content was given up late because another was faster.
 
-        A trial has failed by that; who is dead stays dead. While closed a `row` of them, nothing heard between, calls
-        it slow (`policy.silence`). States before and after if that changed it.
+        A trial has failed by that, but not by the first one if it did not hang so far: one in twenty is late by chance.
+        Who is dead stays dead. While closed a `row` of them, nothing heard between, calls it slow (`policy.silence`).
+        States before and after if that changed it.
         """
         before, limits = self.state(now), self._settings
         if ticket >= self._first:
-            if before is _HALF_OPEN:
+            if self.tripped and (before is _OPEN or self._looks.free):
+                self._looks.waited()
+            elif before is _HALF_OPEN:
                 lives = self._verdict is NEW or (self._verdict is DEAD and self._successes > 0)
                 self._open(Event.RELAPSED, SLOW if lives else self._verdict, now, rng)
             elif row and before is _CLOSED and limits.slow_rate is not None:
@@ -247,8 +268,8 @@ class Breaker(Machine):
                 self._settle_closed(ticket, outcome, now, rng)
             elif before is _HALF_OPEN:
                 self._settle_half_open(outcome, now, rng)
-            elif before is _OPEN and outcome is SUCCESS and not slow:
-                self._probed(now)
+            elif before is _OPEN:
+                self._settle_open(outcome, now, slow=slow)
         return None if self._state is before else (before, self._state)
 
     def recent(self, now: Monotonic) -> tuple[int, int]:
@@ -267,14 +288,19 @@ class Breaker(Machine):
         else:
             self._window.cancelled += 1
 
-    def _probed(self, now: Monotonic) -> None:
-        self._move(Event.PROBED)
-        self._succeed(now)
+    def _settle_open(self, outcome: Outcome, now: Monotonic, *, slow: bool) -> None:
+        """A probe of the panic rule, or a look."""
+        if outcome is SUCCESS and not slow:
+            self._move(Event.PROBED)
+            self._succeed(now)
+        elif outcome is _FAILURE:
+            self._looks.failed(now)
 
     def _settle_half_open(self, outcome: Outcome, now: Monotonic, rng: random.Random) -> None:
         if outcome is _FAILURE:
             # Who has answered in the trial, or was only slow before, is not dead.
             dead = self._verdict in (DEAD, NEW) and not self._successes
+            self._looks.failed(now)
             self._open(Event.RELAPSED, DEAD if dead else FAILING, now, rng)
         elif outcome is SUCCESS:
             self._succeed(now)
@@ -313,10 +339,11 @@ class Breaker(Machine):
         self._verdict = verdict
         limits = self._settings
         if not self._trips:
-            self._ill_since, self._answered = now, False
+            self._ill_since, self._answered, self._looks.free = now, False, False
         full = min(limits.open_cap, limits.open * 2.0 ** min(self._trips, 30))
         if self._answered:
             full = max(limits.open, min(full, (now - self._ill_since) / 2))
         self._trips += 1
         self._until = Monotonic(now + full / 2 + rng.uniform(0.0, full / 2))
+        self._looks.plan(now, now - self._ill_since, limits.open)
         self.opened_at = now

@@ -9,6 +9,7 @@ from standfast.canon.record import Change
 from standfast.policy.breaker_settings import BreakerSettings
 from standfast.policy.breaker_table import TRANSITIONS, Event, State
 from standfast.policy.evidence import Evidence
+from standfast.policy.look import Looks
 from standfast.policy.ramp import Ramp
 
 if TYPE_CHECKING:  # a family is made of breakers
@@ -51,6 +52,7 @@ class Machine:
         "_first",
         "_heard",
         "_ill_since",
+        "_looks",
         "_next_probe",
         "_out",
         "_ramp",
@@ -87,6 +89,7 @@ class Machine:
         self._trips = 0  # openings since it was last well
         self._ill_since = Monotonic(0.0)  # when the first of them was
         self._answered = False  # in a trial since then
+        self._looks = Looks()
         self._out = 0  # permits of this generation that are not settled
         self._successes = 0
         self._heard = False  # a call of the trial has content

@@ -32,6 +32,8 @@ class BreakerSettings(Settings):
         window: the sliding window: a length in seconds, or `{calls: 100}` for the last hundred calls.
         open: first open time, seconds; doubles each time the half-open trial fails or the ramp after it ends in
             failures, with equal jitter; of who answers now and then it is at most half as long as the trouble so far.
+            Who fails at once, and has others beside it, is looked at meanwhile, a quarter of the trouble's time apart
+            and twice this time at least.
         open_cap: the longest open time, seconds.
         half_open_permits: calls let through at the same time while half-open; only one to those who have an elsewhere
             before the first of them has content.
