@@ -38,7 +38,8 @@ MEANINGS: Mapping[tuple[str, str], str] = {
     ("TimeoutSettings", "tls"): "for the TLS handshake.",
     ("TimeoutSettings", "first_token"): (
         "until the first content; comments and pings do not count. `auto` begins with 12 s (60 s for a reply that is "
-        "not streamed, 300 s for reasoning) and follows the target's own history: 3 x its p95, but at least 5 s (20 s)."
+        "not streamed, 300 s for reasoning) and follows the target's own history: 3 x its p95, but at least 5 s "
+        "(20 s). A whole reply that was late at one target has three times as long at the next."
     ),
     ("TimeoutSettings", "gap"): "silence between two pieces of content.",
     ("TimeoutSettings", "total"): "the whole attempt.",

@@ -117,10 +117,11 @@ def flap(seed: int) -> tuple[float, ...]:
 
 
 def rows(play: Callable[[int], tuple[float, ...]], form: str) -> list[str]:
-    """A line for some seeds, and one for the mean of all."""
+    """A line for some seeds, one for the mean of all, one for the largest of each column."""
     plays = {seed: play(seed) for seed in ALL}
-    mean = [sum(column) / len(ALL) for column in zip(*plays.values(), strict=True)]
-    lines = {**{str(seed): plays[seed] for seed in SEEDS}, f"mean of {len(ALL)}": mean}
+    columns = list(zip(*plays.values(), strict=True))
+    mean, most = [sum(column) / len(ALL) for column in columns], [max(column) for column in columns]
+    lines = {**{str(seed): plays[seed] for seed in SEEDS}, f"mean of {len(ALL)}": mean, f"most of {len(ALL)}": most}
     return [f"| {name} | {form.format(*line)} |" for name, line in lines.items()]
 
 

@@ -357,6 +357,35 @@ def test_the_first_token_limit_follows_the_targets_own_history() -> None:
     assert send.deadlines.first_content == later(9.0)
 
 
+def test_a_long_whole_reply_is_not_lost_among_short_ones() -> None:
+    """B1: where replies take a second, one of half a minute is late at the first target, and in time at the next."""
+    world = World(("a/m", "b/m"))
+    for name in ("a/m", "b/m"):
+        place = world.fleet.place(next(each.deployment for each in world.targets if each.deployment.name == name))
+        for _ in range(40):
+            place.whole.observe(1.0)
+    exchange = world.exchange()
+    first = sent(exchange.open(START))
+    assert first.deadlines.first_content == later(20.0)
+    late = Failure(K.FIRST_TOKEN_TIMEOUT, "no content in time")
+    second = next(step for step in exchange.failed(first.permit, late, later(20.0)) if isinstance(step, Send))
+    assert second.target is not first.target
+    assert second.deadlines.first_content == later(20.0 + 60.0)
+    exchange.first_content(second.permit, later(51.0))
+    assert any(isinstance(step, Finish) for step in exchange.completed(second.permit, None, later(51.0)))
+    assert sent(world.exchange().open(later(60.0))).deadlines.first_content <= later(60.0 + 3 * 31.0)
+
+
+def test_a_late_stream_has_no_more_time_elsewhere() -> None:
+    """A stream's first token is health, not length: the next target's own limit holds."""
+    world = World(("a/m", "b/m"))
+    exchange = world.exchange(stream=True)
+    first = sent(exchange.open(START))
+    late = Failure(K.FIRST_TOKEN_TIMEOUT, "no content in time")
+    second = next(step for step in exchange.failed(first.permit, late, later(12.0)) if isinstance(step, Send))
+    assert second.deadlines.first_content == later(24.0)
+
+
 def test_a_key_at_its_concurrency_limit_is_not_overrun() -> None:
     """A8: our own limits hold; a request that finds no free slot is refused or waits, never sent."""
     world = World(("a/m",), concurrency=2)

@@ -17,6 +17,7 @@ import msgspec
 from standfast.canon.ask import Ask
 from standfast.canon.attempt import Attempt
 from standfast.canon.deployment import Deployment
+from standfast.canon.failure import FailureKind
 from standfast.canon.instants import NEVER, Monotonic
 from standfast.policy.fleet import Denied, Fleet, Permit
 from standfast.policy.preference import Preference
@@ -24,7 +25,7 @@ from standfast.policy.retry import RetryBudget
 from standfast.policy.route import Route, Target
 from standfast.policy.silence import ENOUGH
 from standfast.policy.steps import Purpose, Send
-from standfast.policy.timeouts import Deadlines, first_token_limit
+from standfast.policy.timeouts import Deadlines, first_token_limit, patient
 
 RAMPING = "ramping"
 """Each request asks a ramp once: what the fleet then says holds for its life, or two questions would be two chances."""
@@ -137,8 +138,8 @@ class Effort:
         return self.fleet.line.blocks(ask, deployment)
 
 
-def send(run: Run, ask: Ask, now: Monotonic) -> Send:
-    """The step that starts an attempt, with the instants by which what must have come."""
+def send(run: Run, ask: Ask, now: Monotonic, before: Sequence[Attempt] = ()) -> Send:
+    """The step that starts an attempt, after those before, with the instants by which what must have come."""
     target, permit = run.target, run.permit
     place, stream = permit.place, ask.stream
     if place.pace is not None:
@@ -151,7 +152,10 @@ def send(run: Run, ask: Ask, now: Monotonic) -> Send:
         if waiting == ENOUGH:
             silence.since = now
     p95 = (place.stream if stream else place.whole).p95()
-    first = now + first_token_limit(limits, p95, stream, ask.reasoning or target.reasoning)
+    limit = first_token_limit(limits, p95, stream, ask.reasoning or target.reasoning)
+    if before and not stream and limits.first_token is None:
+        limit = patient(limit, max(map(_in_vain, before)))
+    first = now + limit
     end = now + limits.total
     if end > ask.deadline:  # noqa: PLR1730 - two calls of min() cost more than the rest of this function
         end = ask.deadline
@@ -159,3 +163,10 @@ def send(run: Run, ask: Ask, now: Monotonic) -> Send:
         first = end
     deadlines = Deadlines(limits.connect, limits.tls, Monotonic(first), limits.gap, Monotonic(end))
     return Send(target, permit, deadlines, run.purpose)
+
+
+def _in_vain(attempt: Attempt) -> float:
+    """Seconds that were waited for an attempt that never said anything."""
+    failure = attempt.failure
+    late = failure is not None and failure.kind is FailureKind.FIRST_TOKEN_TIMEOUT
+    return attempt.ended - attempt.started if late else 0.0

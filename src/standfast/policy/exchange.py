@@ -244,7 +244,7 @@ class Exchange(Running):
 
     def _set_off(self, run: Run, now: Monotonic) -> list[Step]:
         self._run = run
-        step = send(run, self.ask, now)
+        step = send(run, self.ask, now, self.attempts)
         if self.route.hedge is None and run.permit.place.breaker.free:
             return [step]
         return [*self._reminder(run, now), step]
@@ -270,7 +270,7 @@ class Exchange(Running):
             return []
         course.hedges += 1
         self._rivals = [*rivals, run]
-        return [*self._reminder(run, now), send(run, self.ask, now)]
+        return [*self._reminder(run, now), send(run, self.ask, now, self.attempts)]
 
     def _repeat(self, now: Monotonic) -> list[Step]:
         mending = self._consult().mending
@@ -279,7 +279,7 @@ class Exchange(Running):
         if run is None:
             return [self._refuse(now)]
         self._run = run
-        return [send(run, self.ask, now)]
+        return [send(run, self.ask, now, self.attempts)]
 
     def _refuse(self, now: Monotonic, *, shed: bool = False) -> Refuse:
         failure, retry_after = self._consult().verdict(now, shed=shed)

@@ -5,7 +5,8 @@ count); `gap` is the silence between two pieces of content; `total` bounds the w
 
 `first_token: auto` starts from a cautious constant and follows the target's own history once there is enough of it:
 max(floor, 3 x its p95). Streams and whole replies have histories of their own, because a whole reply's first byte
-comes after its last token: its wait is output length, not health.
+comes after its last token: its wait is output length, not health. And so a whole reply that was late at one target is
+given three times as long at the next: perhaps nothing hangs, and it is longer than this target's usual ones.
 """
 
 import re
@@ -95,6 +96,11 @@ def first_token_limit(limits: Limits, p95: float | None, stream: bool, reasoning
     if p95 is None:
         return start
     return AUTO_FACTOR * p95 if AUTO_FACTOR * p95 > floor else floor  # noqa: FURB136 - a call for every attempt
+
+
+def patient(limit: float, waited: float) -> float:
+    """The same for a whole reply for which somebody has waited elsewhere, in vain, for so many seconds."""
+    return max(limit, AUTO_FACTOR * waited)
 
 
 def thinks(model: str) -> bool:
