@@ -1,9 +1,11 @@
 """Failure catalogue, part B: answers that are none - errors, pages, torn bodies, hostile heads."""
 
 import asyncio
+from collections.abc import Callable
 
 import pytest
 
+from standfast.engine.call import Call
 from standfast.lab import Fault
 from support.chat import (
     SOON,
@@ -242,5 +244,52 @@ def test_what_two_readers_could_understand_differently_is_refused(bytes_: bytes)
                 assert attempts(answer) == 2
                 assert not errors_in(answer)
             await until(lambda: at_rest(s))
+
+    run(scenario)
+
+
+@pytest.mark.parametrize(
+    ("stream", "name", "after", "tried"),
+    [
+        (False, "body", 0, ["invalid_reply", "success"]),
+        (False, "end", 0, ["invalid_reply", "success"]),
+        (True, "head", 0, ["invalid_reply", "success"]),
+        (True, "body", 0, ["invalid_reply", "success"]),
+        (True, "body", 2, ["invalid_reply", "success"]),  # in mid-stream: replayed
+        (True, "end", 0, ["success"]),  # the terminator has come before
+    ],
+)
+def test_an_error_of_ours_is_an_attempt_that_failed(
+    stream: bool, name: str, after: int, tried: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An exception in our reading of a provider's answer is reported, and the request goes to the next one at once."""
+
+    async def scenario() -> None:
+        reports: list[dict[str, object]] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: reports.append(context))
+        real: Callable[..., object] = getattr(Call, name)
+        left = [after]  # calls that go well; then one does not
+
+        def broken(call: Call, *args: object) -> object:
+            if left and not left[0]:
+                left.clear()
+                raise LookupError(name)
+            if left:
+                left[0] -= 1
+            return real(call, *args)
+
+        async with stack({"m": ["openai/gpt-4.1", "twin/gpt-4.1"]}) as s:
+            s.lab.openai.fail(Fault(chunk_delay=0.01))
+            monkeypatch.setattr(Call, name, broken)
+            answer = await asyncio.wait_for(ask(s, stream=stream, prompt="hello you"), 5.0)
+            assert not left
+            assert finished(answer), answer.body
+            assert answer.text == answer_of("gpt-4.1", "hello you")
+            assert kinds(s.recorder.records[-1]) == tried
+            for attempt in s.recorder.records[-1].attempts[: len(tried) - 1]:
+                assert attempt.failure is not None
+                assert "an error of ours (LookupError)" in attempt.failure.detail
+            await until(lambda: at_rest(s))
+        assert [type(each["exception"]) for each in reports] == [LookupError]
 
     run(scenario)

@@ -125,7 +125,10 @@ class Origin(NamedTuple):
 
 
 class UpstreamListener(Protocol):
-    """Whoever waits for an upstream's answer. After `end` or `lost` nothing more is called."""
+    """Whoever waits for an upstream's answer. After `end` or `lost` nothing more is called.
+
+    An exception goes to the loop's handler, and `lost` is called: also after `end`, if that raised.
+    """
 
     def head(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
         """The final answer's head (1xx are skipped); header names in lower case."""

@@ -231,7 +231,7 @@ class Connection(AnswerReader):
             way.over()
 
     def _raised(self, call: "Call", error: Exception) -> None:
-        """A listener's exception: it is the loop's handler's to tell, and the connection ends.
+        """A listener's exception: the loop's handler is told, the connection ends, and the listener has lost.
 
         Unless it carries another call already, which the listener sent from its `end` before it raised.
         """
@@ -241,6 +241,9 @@ class Connection(AnswerReader):
             self._parts.clear()
             self._drop()
         self._client.report(error)
+        reason = f"this answer could not be read, which is an error of ours ({type(error).__name__})"
+        detail = f"{self.origin.host}:{self.origin.port}: {reason}"
+        call.lose(Failure(FailureKind.INVALID_REPLY, detail, status=self._status))
 
     def _fail(self, kind: FailureKind, reason: str) -> None:
         call = self.call
