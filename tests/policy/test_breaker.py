@@ -400,3 +400,28 @@ def test_a_panic_probe_that_outlives_the_open_time_says_nothing() -> None:
     hands.rest()
     assert hands.settle(probe, BAD) is None
     assert hands.state is State.HALF_OPEN
+
+
+def test_a_trial_whose_permits_never_come_back_begins_anew() -> None:
+    """After the longest open time with all permits out, and twice that the next time; a late result says nothing."""
+    hands = Hands(BreakerSettings(open=1.0, open_cap=10.0, half_open_permits=2, half_open_successes=1, ramp=0.0))
+    hands.trip()
+    hands.rest()
+    lost = [hands.admit(), hands.admit()]
+    for wait in (10.0, 20.0, 40.0):
+        hands.now = Monotonic(hands.now + wait - 0.5)
+        assert (hands.breaker.admit(hands.now), hands.breaker.retry_at(hands.now)) == (None, hands.now + 1.0)
+        hands.now = Monotonic(hands.now + 0.5)
+        assert hands.breaker.retry_at(hands.now) == hands.now
+        lost += [hands.admit(), hands.admit()]
+        assert hands.breaker.barred(hands.now)
+        assert hands.breaker.admit(hands.now) is None
+    for ticket in lost[:-2]:
+        assert hands.settle(ticket, BAD) is None
+    assert hands.settle(lost[-1], OK) == (State.HALF_OPEN, State.CLOSED)
+    hands.trip()
+    hands.rest()
+    hands.admit()
+    hands.admit()
+    hands.now = Monotonic(hands.now + 10.0)
+    assert hands.breaker.admit(hands.now) is not None, "a new time of trouble begins with the first wait"

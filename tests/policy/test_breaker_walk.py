@@ -72,7 +72,7 @@ class BreakerWalk(RuleBasedStateMachine):
         self.history: list[tuple[Monotonic, str]] = []
         self.row: list[Given] = []
         self.row_cancels = 0
-        self.successes = self.trips = 0
+        self.successes = self.trips = self.lost = 0
         self.ill, self.answered = START, False
         self.heard = False
         self.verdict, self.turn = self.DEAD, False
@@ -99,6 +99,7 @@ class BreakerWalk(RuleBasedStateMachine):
             self.trips = 0
         if not self.trips:
             self.ill, self.answered, self.free = self.now, False, False
+            self.lost = 0
         full = min(self.SETTINGS.open_cap, self.SETTINGS.open * 2**self.trips)
         if self.answered:
             full = max(self.SETTINGS.open, min(full, (self.now - self.ill) / 2))
@@ -130,10 +131,22 @@ class BreakerWalk(RuleBasedStateMachine):
 
     def room(self, *, soft: bool = False) -> bool:
         """May another call be part of the trial? Beside one that was not heard of only who has no elsewhere."""
-        out = self.outstanding()
-        if self.state is not State.HALF_OPEN or out >= self.SETTINGS.half_open_permits:
-            return False
-        return self.alone() == soft
+        return self.state is State.HALF_OPEN and not (self.full() and not self.overdue()) and self.alone() == soft
+
+    def full(self) -> bool:
+        """Are all permits of the trial out?"""
+        return self.outstanding() >= self.SETTINGS.half_open_permits
+
+    def overdue(self) -> bool:
+        """Was the last one given so long ago that they are taken for lost? Twice as long each time."""
+        return self.now - self.asked >= self.SETTINGS.open_cap * 2**self.lost
+
+    def try_it(self) -> None:
+        """A call of the trial is let through; if there was no room the trial begins anew."""
+        if self.full():
+            self.change(State.HALF_OPEN)
+            self.lost += 1
+        self.asked = self.now
 
     def inside(self, at: Monotonic) -> bool:
         """Is this instant in the window?"""
@@ -170,7 +183,7 @@ class BreakerWalk(RuleBasedStateMachine):
             self.out.append(given)
             self.given_out.append(given)
 
-    @rule(seconds=st.sampled_from([0.0, 0.01, 0.4, 1.0, 3.0, 11.0]))
+    @rule(seconds=st.sampled_from([0.0, 0.01, 0.4, 1.0, 3.0, 11.0, 12.0, 24.0]))
     def wait(self, seconds: float) -> None:
         """Time passes."""
         self.now = Monotonic(self.now + seconds)
@@ -189,10 +202,11 @@ class BreakerWalk(RuleBasedStateMachine):
         assert self.two.admit(self.now) == ticket
         room = self.room()
         look = self.FLEET and self.state is State.OPEN and self.now >= self.look_at and not self.outstanding()
+        if room:
+            self.try_it()
         self.given(ticket, expected=room or look or (self.state is State.CLOSED and self.ramped()))
-        if room or look:
-            self.asked = self.now
         if look:
+            self.asked = self.now
             self.plan_look()
 
     def ramped(self) -> bool:
@@ -221,8 +235,8 @@ class BreakerWalk(RuleBasedStateMachine):
         if self.room(soft=True):
             ticket = self.one.admit_softly(self.now)
             assert self.two.admit_softly(self.now) == ticket
+            self.try_it()
             self.given(ticket, expected=True)
-            self.asked = self.now
             return
         self.turn = self.turn != (self.verdict == self.FAILING)
         ticket = self.one.admit_softly(self.now)
@@ -405,6 +419,8 @@ class BreakerWalk(RuleBasedStateMachine):
             assert self.outstanding() <= 1
         elif self.state is State.HALF_OPEN:
             assert self.outstanding() <= self.SETTINGS.half_open_permits
+            later = PROBE_INTERVAL if self.full() and not self.overdue() else 0.0
+            assert self.one.retry_at(self.now) == self.now + later
 
 
 class FleetWalk(BreakerWalk):

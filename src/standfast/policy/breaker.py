@@ -37,6 +37,11 @@ elsewhere. One that is late is accompanied (`policy.hedge`), and one that was la
 it nothing, the next caller would pay for the same question. A circuit without a family knows no elsewhere: its permits
 are given at once.
 
+A call that never ends (a thread that hangs, a generator that nobody closes) never gives its permit back. Once all permits
+of a trial are out and the last of them was given `open_cap` ago, the trial begins anew with the next call: a generation
+of its own, so that a late result says nothing to it. Each time that happens in one time of trouble it waits twice as
+long, so that a trial of calls that merely take long is not given up for ever.
+
 Whoever has recovered gets a growing share of the calls for a while (`policy.ramp`), counted and judged as all are;
 whoever asks softly is let through.
 
@@ -47,6 +52,7 @@ What a late result means:
     closed      open, half-open     nothing: the verdict has been given
     half-open   half-open, same     counts for the trial
     half-open   closed or open      nothing: the trial is over
+    half-open   half-open, anew     nothing: the trial was given up for lost
     open        open, same          a look, or a probe of the panic rule: a success begins the trial, and is its first
     open        half-open           nothing: the trial has begun without it
     any         any, a later one    nothing: it speaks of a time before the last change
@@ -121,7 +127,7 @@ class Breaker(Machine):
     def refusal(self, now: Monotonic) -> str:
         """Why a call is refused now: `open`, or a verdict that holds only where there is an elsewhere."""
         if self.barred(now):
-            return TRYING if self._state is _HALF_OPEN and self._goes_alone(now) and self._has_room() else DEAD
+            return TRYING if self._state is _HALF_OPEN and self._goes_alone(now) and self._has_room(now) else DEAD
         if self._state is _CLOSED:
             return "spared" if self._spared else NEW
         return self._verdict
@@ -134,11 +140,6 @@ class Breaker(Machine):
             return not self._spared and self._ramps(now)
         return state is State.FORCED_CLOSED or (state is _OPEN and self._looked_at(now))
 
-    def _has_room(self) -> bool:
-        """May another call be part of the trial?"""
-        family = self.family
-        return self._out < self._settings.half_open_permits and (family is None or not family.tries_another(self))
-
     def _goes_alone(self, now: Monotonic) -> bool:
         """Is a call of the trial under way, and none has been heard of? Then nobody joins it who can go elsewhere.
 
@@ -146,14 +147,6 @@ class Breaker(Machine):
         """
         waits = self._out > 0 and not self._heard and self.family is not None
         return waits and now - self._looks.asked < self._settings.slow_after
-
-    def _tries(self, now: Monotonic) -> bool:
-        room = self._has_room()
-        if room:
-            self._looks.asked = now
-            if self.family is not None:
-                self.family.trying = self
-        return room
 
     def _looked_at(self, now: Monotonic) -> bool:
         """Is this call a look?"""
@@ -164,15 +157,6 @@ class Breaker(Machine):
         looks.plan(now, now - self._ill_since, self._settings.open)
         return True
 
-    def _ramps(self, now: Monotonic) -> bool:
-        if self._ramp.share(now) < 1.0:
-            return self._ramp.passes(now)
-        self.free = True
-        if self._ramp.end():
-            self._trips = 0
-            self._tell("ramp", "ramping", "full", "its time is over")
-        return True
-
     def retry_at(self, now: Monotonic) -> Monotonic:
         """When a call that is refused now may come again; `now` if it would not be refused."""
         state = self.state(now)
@@ -180,7 +164,7 @@ class Breaker(Machine):
             return self._until
         if state is State.FORCED_OPEN:
             return NEVER  # until the operator says otherwise
-        if state is _HALF_OPEN and not self._has_room():
+        if state is _HALF_OPEN and not self._has_room(now):
             return Monotonic(now + PROBE_INTERVAL)  # nobody knows when a permit comes back
         return now
 
@@ -340,6 +324,7 @@ class Breaker(Machine):
         limits = self._settings
         if not self._trips:
             self._ill_since, self._answered, self._looks.free = now, False, False
+            self._lost = 0
         full = min(limits.open_cap, limits.open * 2.0 ** min(self._trips, 30))
         if self._answered:
             full = max(limits.open, min(full, (now - self._ill_since) / 2))

@@ -1,4 +1,4 @@
-"""The machine under a circuit breaker: its states, the generations of its tickets, an operator's word, and its news."""
+"""The machine under a circuit breaker: its states, generations and ramp, an operator's word, and its news."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -53,6 +53,7 @@ class Machine:
         "_heard",
         "_ill_since",
         "_looks",
+        "_lost",
         "_next_probe",
         "_out",
         "_ramp",
@@ -90,6 +91,7 @@ class Machine:
         self._ill_since = Monotonic(0.0)  # when the first of them was
         self._answered = False  # in a trial since then
         self._looks = Looks()
+        self._lost = 0  # trials since then that began anew because their permits did not come back
         self._out = 0  # permits of this generation that are not settled
         self._successes = 0
         self._heard = False  # a call of the trial has content
@@ -163,6 +165,41 @@ class Machine:
         if old is not self._state:
             self._tell("breaker", old.value, self._state.value, "its settings changed")
 
+    def _has_room(self, now: Monotonic) -> bool:
+        """May another call be part of the trial?"""
+        family = self.family
+        free = self._out < self._settings.half_open_permits or self._is_lost(now)
+        return free and (family is None or not family.tries_another(self))
+
+    def _is_lost(self, now: Monotonic) -> bool:
+        """Has the last permit of a trial that has no more of them been out for too long?"""
+        return now - self._looks.asked >= self._settings.open_cap * 2.0 ** min(self._lost, 30)
+
+    def _tries(self, now: Monotonic) -> bool:
+        """Is this call part of the trial? It is half-open."""
+        room = self._has_room(now)
+        if room:
+            if self._out >= self._settings.half_open_permits:
+                self._begin()
+                self._lost += 1
+            self._looks.asked = now
+            if self.family is not None:
+                self.family.trying = self
+        return room
+
+    def _ramps(self, now: Monotonic) -> bool:
+        if self._ramp.share(now) < 1.0:
+            return self._ramp.passes(now)
+        self.free = True
+        if self._ramp.end():
+            self._trips = 0
+            self._tell("ramp", "ramping", "full", "its time is over")
+        return True
+
+    def counts(self, ticket: int) -> bool:
+        """Would a result of this ticket be heard, or has everything changed since it was given?"""
+        return ticket >= self._first
+
     def _move(self, event: Event) -> None:
         """Take the row of the table; every change of state begins a generation with clean counts."""
         after = TRANSITIONS.get((self._state, event))
@@ -172,6 +209,10 @@ class Machine:
             self._tell("ramp", "ramping", "full", f"its breaker is {after.value}")
         self._state = after
         self.free = after is _CLOSED and not self._spared
+        self._begin()
+
+    def _begin(self) -> None:
+        """Begin a generation: tickets of before mean nothing, counts are clean."""
         self._first = self._window.admitted + 1
         self._out = self._successes = 0
         self._heard = False
