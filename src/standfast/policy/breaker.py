@@ -37,10 +37,10 @@ elsewhere. One that is late is accompanied (`policy.hedge`), and one that was la
 it nothing, the next caller would pay for the same question. A circuit without a family knows no elsewhere: its permits
 are given at once.
 
-A call that never ends (a thread that hangs, a generator that nobody closes) never gives its permit back. Once all permits
-of a trial are out and the last of them was given `open_cap` ago, the trial begins anew with the next call: a generation
-of its own, so that a late result says nothing to it. Each time that happens in one time of trouble it waits twice as
-long, so that a trial of calls that merely take long is not given up for ever.
+A call that never ends (a thread that hangs, a generator that nobody closes) never gives its permit back. Once all
+permits of a trial are out, and the last of them was given `open_cap` ago, the trial begins anew with the next call: a
+generation of its own, to which a late result says nothing. Each time that happens in one time of trouble it waits twice
+as long, so that calls which merely take long are not given up for ever.
 
 Whoever has recovered gets a growing share of the calls for a while (`policy.ramp`), counted and judged as all are;
 whoever asks softly is let through.
