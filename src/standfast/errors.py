@@ -112,21 +112,33 @@ class UnknownPath(StandfastError):
 
 
 class CircuitOpen(StandfastError):
-    """A circuit breaker of your own (`standfast.CircuitBreaker`) lets no call through now.
+    """A circuit breaker of your own (`standfast.CircuitBreaker`) lets this call not through now.
 
     Attributes:
         name: the breaker's.
+        state: its state: `open`, `forced_open`, `half_open` (all permits of the trial are taken), or `closed` (it has
+            just recovered, and takes a growing share of the calls: `ramp`).
+        circuit: stands for the breaker itself, of which there may be several of one name.
     """
 
     status = 503
     code = "circuit_open"
     fault = Fault.UPSTREAM
 
-    def __init__(self, name: str, retry_after: float | None) -> None:
-        when = "until it is released" if retry_after is None else f"for another {retry_after:.1f} s"
-        super().__init__(f"circuit breaker {name!r} is open {when}; use a fallback, or call later.")
+    def __init__(
+        self, name: str, retry_after: float | None, *, state: str = "open", circuit: object | None = None
+    ) -> None:
+        soon = "" if retry_after is None else f" for another {retry_after:.1f} s"
+        why = {
+            "forced_open": "is forced open until it is released",
+            "half_open": "is on trial (half-open), and as many calls as it may have are under way",
+            "closed": "has just recovered, and lets only a growing share of the calls through (`ramp`)",
+        }.get(state, f"is open{soon}")
+        super().__init__(f"circuit breaker {name!r} {why}; use a fallback, or call later.")
         self.name = name
         self.retry_after = retry_after
+        self.state = state
+        self.circuit = circuit
 
 
 class Draining(StandfastError):

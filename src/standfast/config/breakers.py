@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from standfast.config.interpolation import join
 from standfast.config.schema import Config
 from standfast.errors import Problem
-from standfast.policy.breaker_settings import BreakerSettings, CallWindow
+from standfast.policy.breaker_settings import BreakerSettings
 
 
 def check_breakers(config: Config) -> list[Problem]:
@@ -23,11 +23,8 @@ def check_breakers(config: Config) -> list[Problem]:
             problems.append(Problem(path, message))
             continue
         holds = _over(own, config.defaults.breaker)
-        if holds.open_cap < holds.open:
-            problems.append(Problem(path, f"`open_cap` ({holds.open_cap:g} s) is below `open` ({holds.open:g} s)"))
-        if isinstance(holds.window, CallWindow) and holds.window.calls < holds.min_calls:
-            message = f"a window of {holds.window.calls} calls never holds `min_calls` ({holds.min_calls})"
-            problems.append(Problem(path, message))
+        if holds.contradiction:
+            problems.append(Problem(path, holds.contradiction))
     return problems
 
 

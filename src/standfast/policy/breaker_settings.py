@@ -1,10 +1,11 @@
 """When a deployment is given a rest, and how it comes back: what can be set."""
 
+from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from standfast.canon.settings import Seconds, Settings
+from standfast.canon.settings import Seconds, Settings, parse_duration
 
 
 class CallWindow(Settings):
@@ -56,10 +57,35 @@ class BreakerSettings(Settings):
     ramp: Annotated[Seconds, Field(ge=0)] = 30.0
     force: Literal["open", "closed"] | None = None
 
+    @field_validator("window", mode="before")
+    @classmethod
+    def _one_of_two(cls, value: object) -> object:
+        """Decide first which of the two is meant, so that only that one is complained about."""
+        if isinstance(value, CallWindow | Mapping):
+            return CallWindow.model_validate(value)
+        if isinstance(value, bool) or not isinstance(value, int | float | str):
+            raise ValueError("expected a duration such as 30s, or a number of calls: {calls: 100}")  # noqa: TRY004 - pydantic collects ValueError
+        seconds = parse_duration(value)
+        if not seconds > 0:
+            raise ValueError("must be greater than 0")
+        return seconds
+
     @model_validator(mode="after")
     def _reachable(self) -> Self:
-        if isinstance(self.window, CallWindow) and self.window.calls < self.min_calls:
-            raise ValueError(
-                f"a window of {self.window.calls} calls never holds `min_calls` ({self.min_calls}): lower `min_calls`"
-            )
+        if self._never_full:
+            raise ValueError(f"{self._never_full}: lower `min_calls`")
         return self
+
+    @property
+    def contradiction(self) -> str:
+        """Which of them never go together, once nothing is laid over them any more; empty if all do."""
+        if self.open_cap < self.open:
+            return f"`open_cap` ({self.open_cap:g} s) is below `open` ({self.open:g} s)"
+        return self._never_full
+
+    @property
+    def _never_full(self) -> str:
+        window = self.window
+        if isinstance(window, CallWindow) and window.calls < self.min_calls:
+            return f"a window of {window.calls} calls never holds `min_calls` ({self.min_calls})"
+        return ""
