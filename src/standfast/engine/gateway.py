@@ -293,8 +293,8 @@ class Gateway:
 
         Args:
             deployment: `provider/model`.
-            state: `open` lets nothing through, no probe either; `closed` everything; None leaves it to itself again,
-                closed and with clean counts.
+            state: `open` lets nothing through, no probe either; `closed` everything; None takes that back: it is
+                closed, with clean counts, and left to itself again. One that nobody has forced stays as it is.
 
         Raises:
             UnknownDeployment: nothing of this name is served; the message names the nearest.
