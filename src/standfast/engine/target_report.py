@@ -54,11 +54,12 @@ def report_of(
     """How a deployment is; `check` is its newest, or the one that was ordered."""
     standing = snapshot.fleet.standing(deployment, now)
     state, reason = HealthState.UNKNOWN, ""
-    settings = snapshot.config.defaults.health
+    settings, slow = snapshot.config.defaults.health, False
     if standing.health is not None:
         state, reason, settings = standing.health.state(now), standing.health.reason, standing.health.settings
+        slow = standing.health.slow
     if ordered and check is not None and state is HealthState.UNKNOWN:
-        state, reason = verdict(check, settings), "one check"
+        state, reason, slow = verdict(check, settings), "one check", True
     failure = check.failure if check is not None else None
     if ordered and failure is not None and state is HealthState.UNKNOWN:
         reason = f"{failure.kind.value} says nothing of the deployment"
@@ -75,7 +76,7 @@ def report_of(
         checked_s=None if check is None else round(now - check.at, 1),
         keys_free=len(standing.free_keys),
         keys=standing.keys,
-        advice=_advice(standing, failure, state) or (UNPRICED if check is not None and check.assumed else ""),
+        advice=_advice(standing, failure, state, slow=slow) or (UNPRICED if check is not None and check.assumed else ""),
         cost_usd=check.cost if check is not None and check.kind is Evidence.GENERATE else None,
     )
 
@@ -88,7 +89,7 @@ def _unchecked(standing: Standing) -> str:
     return "not checked"
 
 
-def _advice(standing: Standing, failure: Failure | None, state: HealthState) -> str:
+def _advice(standing: Standing, failure: Failure | None, state: HealthState, *, slow: bool) -> str:
     if failure is not None:
         return failure.meaning.advice
     if not standing.free_keys:
@@ -97,6 +98,9 @@ def _advice(standing: Standing, failure: Failure | None, state: HealthState) -> 
         return "Release its breaker (`force` in the configuration, or the operator's command) to let it serve again."
     if standing.breaker not in LETTING:
         return "Nothing: the breaker tries it again by itself."
-    if state in (HealthState.DEGRADED, HealthState.UNHEALTHY):
+    if state not in (HealthState.DEGRADED, HealthState.UNHEALTHY):
+        return ""
+    if slow:
         return "See the provider's status page; if this is its normal pace, raise degraded_ms."
-    return ""
+    recovering = standing.health is not None and standing.health.recovering
+    return "Nothing: a run of good results makes it healthy." if recovering else "See the provider's status page."

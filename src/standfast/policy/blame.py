@@ -15,6 +15,7 @@ from standfast.canon.instants import Monotonic
 from standfast.canon.record import Change
 from standfast.policy.adaptive import INFINITE
 from standfast.policy.breaker import SLOW, State
+from standfast.policy.health import Health
 from standfast.policy.kin import key_failed, key_served
 from standfast.policy.places import Permit, Place, Seat
 from standfast.policy.silence import ENOUGH
@@ -147,12 +148,24 @@ def breaker_moved(place: Place, moved: tuple[State, State], reason: str, now: Mo
     retry_at = place.breaker.retry_at(now)
     until = retry_at - now if after is State.OPEN else None
     changes: tuple[Change, ...] = (Change("breaker", place.deployment.name, before.value, after.value, reason, until),)
-    if place.health is not None and after is State.OPEN and reason != SLOW:
-        changes += place.health.tripped(reason, retry_at, now)
-    elif place.health is not None and before is State.HALF_OPEN and after is State.CLOSED:
-        changes += place.health.proven(now)
+    if place.health is not None:
+        changes += _said(place.health, moved, reason, retry_at, now)
     family = place.breaker.family
     return changes if family is None else changes + family.moved()
+
+
+def _said(
+    health: Health, moved: tuple[State, State], reason: str, retry_at: Monotonic, now: Monotonic
+) -> tuple[Change, ...]:
+    """What a breaker's move says about the health; one by an operator's word takes back what its opening said."""
+    before, after = moved
+    if after is State.OPEN:
+        return () if reason == SLOW else health.tripped(reason, retry_at, now)
+    if after is State.HALF_OPEN:
+        return ()
+    if before is State.HALF_OPEN and after is State.CLOSED:
+        return health.proven(now)
+    return health.lifted(f"breaker is {after.value} ({reason})")
 
 
 def _limited(limit: float) -> str:

@@ -232,6 +232,9 @@ def inherit(place: Place, before: Place) -> None:
     else:
         place.breaker.follow(before.breaker)
     place.health = before.health
+    if place.health is not None and place.breaker is not before.breaker:
+        place.breaker.news += place.health.lifted("breaker began anew (its settings changed)")
+        before.health = None  # what the old breaker still hears of attempts under way is no verdict about the new one
     place.pace = before.pace
     place.adaptive = before.adaptive
     place.rest, place.hinted, place.stream, place.whole = before.rest, before.hinted, before.stream, before.whole
