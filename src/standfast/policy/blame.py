@@ -18,6 +18,7 @@ from standfast.policy.breaker import SLOW, State
 from standfast.policy.health import Health
 from standfast.policy.kin import key_failed, key_served
 from standfast.policy.places import Permit, Place, Seat
+from standfast.policy.rests import COOLDOWN, QUARANTINE, began
 from standfast.policy.silence import ENOUGH
 
 OUTRUN = "outrun"
@@ -48,16 +49,20 @@ def rest_after(permit: Permit, failure: Failure, now: Monotonic, rng: random.Ran
     if meaning.blame is Blame.KEY:
         # A rate limit is counted per model; credentials and credit are the key's own.
         rest = seat.key.rest if long and failure.kind is not FailureKind.FORBIDDEN else seat.rest
-        name = f"{place.deployment.provider} key {seat.index + 1}"
+        name, where = f"{place.deployment.provider} key {seat.index + 1}", ""
+        if rest is seat.rest:
+            where = place.deployment.name
     else:
-        rest, name = place.rest, place.deployment.name
+        rest, name, where = place.rest, place.deployment.name, ""
     if not long and meaning.blame is Blame.PROVIDER and failure.retry_after is None:
         return ()  # overloaded without a hint: the breaker judges
+    before = rest.until
     seconds = rest.quarantine(now, rng) if long else rest.rest(now, failure.retry_after, rng)
     if failure.retry_after is not None and not long:
         (seat if rest is seat.rest else place).hinted = rest.until
-    subject = "quarantine" if long else "cooldown"
-    return (Change(subject, name, "available", "resting", failure.kind.value, seconds),)
+    subject = QUARANTINE if long else COOLDOWN
+    change = Change(subject, name, "available", "resting", failure.kind.value, seconds, where)
+    return began(place, rest, before, change, now)
 
 
 def judged(
