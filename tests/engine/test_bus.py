@@ -20,7 +20,7 @@ FIRST = "openai/gpt-4.1"
 class Ear:
     """A hook that writes down what it hears, and may react."""
 
-    def __init__(self, react: Callable[[str], None] = lambda heard: None) -> None:
+    def __init__(self, react: Callable[[str], None] = lambda _: None) -> None:
         self.heard: list[str] = []
         self.react = react
         self.closed = 0
@@ -78,7 +78,7 @@ def test_a_reaction_to_a_request_waits_too() -> None:
 
 def test_a_hook_that_goes_round_in_circles_is_unplugged(caplog: pytest.LogCaptureFixture) -> None:
     """It answers its own answers for ever; the others hear what happened, and the gateway goes on."""
-    circling, other = Ear(lambda heard: bus.changed([change("again")])), Ear()
+    circling, other = Ear(lambda _: bus.changed([change("again")])), Ear()
     bus = Bus([circling, other])
     bus.changed([change("open")])
     assert "is unplugged" in caplog.text

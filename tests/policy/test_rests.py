@@ -85,7 +85,7 @@ def test_the_end_is_told_once_when_it_is_first_seen() -> None:
     assert house.told[-1].reason == "its time is over"
     assert (house.told[-1].until, house.told[-1].where) == (None, "p/m")
     place = house.fleet.place(house.deployments[0])
-    assert not (place.resting or place.choosy)
+    assert (place.resting, place.choosy) == (False, False)
 
 
 def test_a_look_sees_the_end_too() -> None:

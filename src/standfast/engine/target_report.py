@@ -76,7 +76,8 @@ def report_of(
         checked_s=None if check is None else round(now - check.at, 1),
         keys_free=len(standing.free_keys),
         keys=standing.keys,
-        advice=_advice(standing, failure, state, slow=slow) or (UNPRICED if check is not None and check.assumed else ""),
+        advice=_advice(standing, failure, state, slow=slow)
+        or (UNPRICED if check is not None and check.assumed else ""),
         cost_usd=check.cost if check is not None and check.kind is Evidence.GENERATE else None,
     )
 
@@ -98,9 +99,13 @@ def _advice(standing: Standing, failure: Failure | None, state: HealthState, *, 
         return "Release its breaker (`force` in the configuration, or the operator's command) to let it serve again."
     if standing.breaker not in LETTING:
         return "Nothing: the breaker tries it again by itself."
-    if state not in (HealthState.DEGRADED, HealthState.UNHEALTHY):
-        return ""
-    if slow:
-        return "See the provider's status page; if this is its normal pace, raise degraded_ms."
-    recovering = standing.health is not None and standing.health.recovering
-    return "Nothing: a run of good results makes it healthy." if recovering else "See the provider's status page."
+    if state in (HealthState.DEGRADED, HealthState.UNHEALTHY):
+        return _ailing(standing, slow=slow)
+    return ""
+
+
+def _ailing(standing: Standing, *, slow: bool) -> str:
+    if standing.health is not None and standing.health.recovering:
+        return "Nothing: a run of good results makes it healthy."
+    pace = "; if this is its normal pace, raise degraded_ms" if slow else ""
+    return f"See the provider's status page{pace}."

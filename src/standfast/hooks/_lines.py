@@ -112,7 +112,7 @@ def _attempt(attempt: Attempt) -> dict[str, object]:
 
 
 def _change(change: Change, seen: float) -> dict[str, object]:
-    line = {
+    line: dict[str, object] = {
         "event": "change",
         "time": _time(seen),
         "subject": change.subject,
