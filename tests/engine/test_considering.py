@@ -130,6 +130,14 @@ def test_a_decision_travels_in_the_trace() -> None:
     assert attempt == {"target": "openai/gpt-4.1", "outcome": "answering"}
 
 
+def test_a_trace_does_not_say_that_who_serves_was_dropped() -> None:
+    """A limit on the latency is a preference: who is slower is passed over, for those that are not, and still asked."""
+    asked = inquiry(controls={"max-latency-ms": 1})
+    decision = explained(asked, SNAPSHOT.route("smart"), SNAPSHOT.fleet, NOW)
+    told = json.loads(trace_header([], "", decision).partition(b": ")[2])[0]["decision"]
+    assert all("expected to take" in row["passed_over"] and "dropped" not in row for row in told["ranking"])
+
+
 @pytest.mark.parametrize("count", [1, 40, 2000])
 def test_a_trace_stays_within_its_size(count: int) -> None:
     """However many targets: whole ones within the limit, the best ones, and how many more there are."""

@@ -158,3 +158,45 @@ def test_a_half_open_breaker_is_told_by_the_next_look() -> None:
             assert moves(w) == [("closed", "open"), ("open", "half_open")]
 
     run(scenario)
+
+
+def test_a_word_about_an_open_breaker_takes_back_that_the_target_is_unhealthy() -> None:
+    """Forced closed, or opened and released: /health counts it again, and no advice is given about its pace."""
+
+    async def scenario() -> None:
+        async with watched(PAIR) as w:
+            w.lab.openai.fail(Fault(status=500))
+            await w.chat(times=5)
+            assert w.health(FIRST) == "unhealthy"
+            w.lab.openai.heal()
+            w.gateway.force_breaker(FIRST, "closed")
+            assert w.health(FIRST) == "unknown"
+            assert w.reports()[FIRST].advice == ""
+            w.gateway.force_breaker(FIRST, None)
+            assert await w.chat() == FIRST
+
+    run(scenario)
+
+
+def test_the_advice_fits_what_is_wrong() -> None:
+    """Who fails is not told to raise a limit of the pace, and who recovers has only to wait."""
+
+    async def scenario() -> None:
+        async with watched(PAIR) as w:
+            w.gateway.force_breaker(FIRST, "closed")
+            w.lab.openai.fail(Fault(status=500, scope="all"))
+            for _ in range(4):
+                await w.chat(times=2)
+                await w.turns(1)
+            report = w.reports()[FIRST]
+            assert (report.health, report.advice) == ("unhealthy", "See the provider's status page.")
+        async with watched(PAIR) as w:
+            w.lab.openai.fail(Fault(status=500))
+            await w.chat(times=5)
+            w.lab.openai.heal()
+            w.clock.advance(10.0)
+            await w.chat(times=3)
+            report = w.reports()[FIRST]
+            assert (report.health, report.advice) == ("degraded", "Nothing: a run of good results makes it healthy.")
+
+    run(scenario)

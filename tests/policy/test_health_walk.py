@@ -64,7 +64,7 @@ EVENTS = st.one_of(
     st.tuples(st.just("generate"), RESULTS),
     st.tuples(st.just("traffic"), st.tuples(st.integers(0, 20), st.integers(0, 20))),
     st.tuples(st.just("trip"), st.floats(0, 400)),
-    st.tuples(st.just("prove"), st.none()),
+    st.tuples(st.sampled_from(["prove", "lift"]), st.none()),
 )
 
 
@@ -83,6 +83,8 @@ def play(health: Health, events: list[tuple[str, object]], gaps: list[float]) ->
             told += health.look(None, at)[2]
         elif kind == "trip":
             told += health.tripped("stalled", Monotonic(now + float(str(what))), at)
+        elif kind == "lift":
+            told += health.lifted("an operator's word")
         else:
             told += health.proven(at)
         states.append((health.state(at), health.shunned, health.reason))

@@ -12,7 +12,7 @@ from standfast.policy.within import within
 from standfast.strategies.priority import STRATEGY as PRIORITY
 from standfast.strategies.smart import STRATEGY as SMART
 from support.exchanges import START
-from support.fleets import Watched, answered, group
+from support.fleets import Watched, answered, group, opened
 
 CHEAP, DEAR, UNPRICED = Facts(prices=(Price(1.0, 1.0),)), Facts(prices=(Price(50.0, 50.0),)), Facts()
 
@@ -78,6 +78,17 @@ def test_all_are_slow() -> None:
     assert part is whole
 
 
+def test_an_explanation_tells_who_is_slow_and_keeps_the_places() -> None:
+    """It comes later for a reason, and is still asked; in the order as written too."""
+    whole, fleet = route(CHEAP, DEAR)
+    answered(fleet, whole.targets[0], 9.0)
+    ask = Ask("m", stream=True, max_latency=2.0)
+    part, _ = within(whole, ask, fleet, START)
+    assert part is not None
+    found = [(row.target, row.place, row.dropped, row.passed_over) for row in explain(part, ask, fleet, START)]
+    assert found == [("p1/m", 1, "", ""), ("p0/m", 2, "", "expected to take 9.0 s, 2 s are allowed")]
+
+
 def test_a_strategy_that_weighs_latency_is_left_to_it() -> None:
     """Smart passes over the slow itself; its tiers stay as they are."""
     whole, fleet = route(CHEAP, DEAR, strategy=SMART)
@@ -113,6 +124,14 @@ def test_an_explanation_tells_who_does_not_offer_it(operation: Operation) -> Non
     found = explain(Route("m", (first, second), PRIORITY, RetrySettings()), Ask("m", operation=operation), fleet, START)
     assert [(row.target, row.place) for row in found] == [("p0/m", 1), ("p1/m", 0)]
     assert found[1].dropped == f"does not offer {operation.value}"
+
+
+def test_who_cannot_be_asked_now_takes_no_place() -> None:
+    """The one behind it is the first choice."""
+    whole, fleet = route(CHEAP, DEAR, UNPRICED)
+    opened(fleet, whole.targets[0])
+    found = [(row.place, bool(row.dropped), row.passed_over) for row in explain(whole, Ask("m"), fleet, START)]
+    assert found == [(0, True, ""), (1, False, ""), (2, False, "")]
 
 
 def test_places_count_through_the_tiers() -> None:

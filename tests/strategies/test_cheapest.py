@@ -45,7 +45,7 @@ def test_unpriced_is_not_free() -> None:
     targets, fleet = priced(None, (100.0, 100.0), (0.0, 0.0))
     assert order(targets, fleet, Ask("m", prompt_tokens=100)) == [2, 1, 0]
     (last,) = [row for row in STRATEGY.explain(targets, Ask("m"), fleet, START) if row.target == "p0/m"]
-    assert (last.place, last.score, last.dropped) == (3, None, "unpriced")
+    assert (last.place, last.score, last.passed_over, last.dropped) == (3, None, "unpriced", "")
 
 
 @pytest.mark.parametrize("price", [0.0, 0.5])

@@ -11,6 +11,7 @@ from standfast import plugins
 from standfast.canon.ask import Ask
 from standfast.canon.facts import Facts, Price
 from standfast.canon.instants import Monotonic
+from standfast.policy.breaker import State
 from standfast.policy.route import Target
 from standfast.policy.strategy import FACTS, NATURE, PACE, Strategy
 from support.exchanges import START
@@ -122,15 +123,19 @@ def test_a_ranking_is_a_permutation_in_every_state(name: str, states: list[str],
 @given(states=STATES.filter(bool), ask=ASKS)
 @settings(deadline=None)
 def test_an_explanation_names_each_target_once(name: str, states: list[str], ask: Ask) -> None:
-    """Who was considered and who was passed over: nobody is missing, and every place is given once."""
+    """Nobody is missing, and who can be asked has a place, each given once; what is said of a state is true."""
     targets, fleet = world(states)
     rows = strategy(name).explain(targets, ask, fleet, START)
     assert Counter(row.target for row in rows) == Counter(names_of(targets))
-    assert [row.place for row in rows] == list(range(1, len(rows) + 1))
+    assert [row.place for row in rows if not row.dropped] == list(range(1, 1 + sum(not row.dropped for row in rows)))
     for row in rows:
         assert row.score is None or row.score == row.score
         place = fleet.place(next(t.deployment for t in targets if t.name == row.target))
-        assert ("breaker is open" in row.dropped) == (place.breaker.state(START).value == "open")
+        assert (row.place == 0) == bool(row.dropped)
+        assert not (row.dropped and row.passed_over)
+        is_open = place.breaker.state(START) is State.OPEN
+        assert ("breaker is open" in row.dropped + row.passed_over) == is_open
+        assert bool(row.dropped) == (is_open and place.breaker.barred(START))
 
 
 @every_strategy

@@ -74,9 +74,10 @@ def test_who_cannot_serve_it_is_passed_over(ask: Ask, number: int, why: str) -> 
     """Known facts filter; who is passed over stands behind all that are not, and the explanation says why."""
     targets, fleet = group([1.0] * 3, THREE)
     found = rows(targets, fleet, ask)
-    assert found[f"p{number}/m"].dropped == why
-    kept = [row.place for row in found.values() if not row.dropped]
-    assert max(kept) < min(row.place for row in found.values() if row.dropped)
+    assert found[f"p{number}/m"].passed_over == why
+    kept = [row.place for row in found.values() if not row.passed_over]
+    assert max(kept) < min(row.place for row in found.values() if row.passed_over)
+    assert not any(row.dropped for row in found.values())
 
 
 def test_what_is_unknown_excludes_nobody() -> None:
@@ -84,7 +85,7 @@ def test_what_is_unknown_excludes_nobody() -> None:
     targets, fleet = group([1.0] * 2, (None, Facts()))
     ask = Ask("m", prompt_tokens=10**6, needs=frozenset({"tools", "images"}))
     for row in rows(targets, fleet, ask).values():
-        assert not row.dropped
+        assert (row.dropped, row.passed_over) == ("", "")
         assert row.factors["quality"] == AVERAGE**2.0
 
 
@@ -106,8 +107,9 @@ def test_a_limit_on_the_latency_passes_over_the_slow() -> None:
     ask = Ask("m", stream=True, priority=5, max_latency=2.0)
     found = rows(targets, fleet, ask)
     assert found["p0/m"].place == 3
-    assert found["p0/m"].dropped == "expected to take 4.0 s, 2 s are allowed"
-    assert not found["p2/m"].dropped
+    assert found["p0/m"].passed_over == "expected to take 4.0 s, 2 s are allowed"
+    assert not found["p0/m"].dropped
+    assert not found["p2/m"].passed_over
 
 
 def test_load_spreads_equals() -> None:

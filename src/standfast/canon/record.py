@@ -64,6 +64,8 @@ class Change(msgspec.Struct, frozen=True):
         before, after: states, for instance `closed` and `open`.
         reason: why, in a few words, free of secrets.
         until: seconds until it may change back by itself; None if unknown.
+        where: the one deployment for which it holds, where the name is not it: a key's rest after a rate limit, which
+            providers count per model. Empty otherwise.
     """
 
     subject: str
@@ -72,3 +74,4 @@ class Change(msgspec.Struct, frozen=True):
     after: str
     reason: str
     until: float | None = None
+    where: str = ""

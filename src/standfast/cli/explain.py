@@ -87,7 +87,7 @@ def explain(
     for need in needs:
         body |= _PARAMS.get(need, {})
     decision = _decision(settings, body, {name: value for name, value in controls.items() if value is not None})
-    able = any(row.place and not row.dropped for row in decision.rows)
+    able = any(row.place for row in decision.rows)
     if as_json:
         print_json({"ok": able, **msgspec.to_builtins(decision)})
     elif sys.stdout.isatty():
@@ -124,10 +124,12 @@ def _headline(decision: "Decision") -> str:
 
 
 def _cells(row: "Row") -> tuple[str, str, str, str]:
-    place = str(row.place) if row.place and not row.dropped else "-"
+    place = str(row.place) if row.place else "-"
     score = "-" if row.score is None else f"{row.score:.4g}"
     factors = ", ".join(f"{name} {value:.3g}" for name, value in row.factors.items())
-    return place, row.target, score, f"passed over: {row.dropped}" if row.dropped else factors
+    if row.dropped:
+        return place, row.target, score, f"cannot be asked: {row.dropped}"
+    return place, row.target, score, f"passed over: {row.passed_over}" if row.passed_over else factors
 
 
 def _show(decision: "Decision") -> None:
@@ -137,7 +139,7 @@ def _show(decision: "Decision") -> None:
 
     table = Table("place", "target", "score", "why")
     for row in decision.rows:
-        style = "dim" if row.dropped else "green" if row.place == 1 else ""
+        style = "dim" if row.dropped or row.passed_over else "green" if row.place == 1 else ""
         table.add_row(*(Text(cell, style=style) for cell in _cells(row)))
     console = Console()
     console.print(Text(_headline(decision)))

@@ -1,6 +1,12 @@
-"""Tells the hooks what happened, and unplugs one that raises."""
+"""Tells the hooks what happened, and unplugs one that raises.
 
+All hooks hear the same in the same order. A hook may react, for instance force a breaker: what comes of that waits
+until everybody has heard what it reacts to.
+"""
+
+import asyncio
 import logging
+from collections import deque
 from collections.abc import Iterable
 
 from standfast.canon.record import Change, RequestRecord
@@ -8,14 +14,22 @@ from standfast.hooks.base import Hook
 
 log = logging.getLogger("standfast")
 
+BROKEN = (Exception, asyncio.CancelledError)
+"""What a hook may raise without harm to anybody. No task waits for a hook, so nothing is cancelled by the latter."""
+
+ROUNDS = 100
+"""Reactions to reactions, after which a hook goes round in circles; it is told so, as by a recursion."""
+
 
 class Bus:
     """All hooks of one gateway. Costs nothing while there are none."""
 
-    __slots__ = ("_hooks",)
+    __slots__ = ("_hooks", "_round", "_waiting")
 
     def __init__(self, hooks: Iterable[Hook] = ()) -> None:
         self._hooks = list(hooks)
+        self._round = 0  # 0 while nothing is being told, 1 for what happened, 2 for what a hook did about it ...
+        self._waiting: deque[tuple[int, RequestRecord | Change]] = deque()  # each with its round
 
     def plug(self, hook: Hook) -> None:
         """Add a listener."""
@@ -23,30 +37,63 @@ class Bus:
 
     def request_ended(self, record: RequestRecord) -> None:
         """A request got its one outcome."""
-        for hook in self._hooks:
-            try:
-                hook.request_ended(record)
-            except Exception as error:  # noqa: BLE001 - foreign code; it must not break a request
-                self._unplug(hook, error)
+        if self._round:
+            self._append((record,))
+            return
+        self._round = 1
+        try:
+            for hook in self._hooks:
+                try:
+                    hook.request_ended(record)
+                except BROKEN as error:
+                    self._unplug(hook, error)
+            if self._waiting:
+                self._tell()
+        finally:
+            self._round = 0
 
     def changed(self, changes: Iterable[Change]) -> None:
         """States changed."""
-        for change in changes:
-            for hook in self._hooks:
-                try:
-                    hook.changed(change)
-                except Exception as error:  # noqa: BLE001 - foreign code; it must not break a request
-                    self._unplug(hook, error)
+        self._append(changes)
+        if self._round or not self._waiting:
+            return
+        try:
+            self._tell()
+        finally:
+            self._round = 0
 
     def close(self) -> None:
         """Close every hook, the last one plugged first."""
         for hook in reversed(self._hooks):
             try:
                 hook.close()
-            except Exception:
+            except BROKEN:
                 log.exception("hook %s failed while closing", type(hook).__name__)
         self._hooks = []
 
-    def _unplug(self, hook: Hook, error: Exception) -> None:
+    def _append(self, events: Iterable[RequestRecord | Change]) -> None:
+        """Let events wait until those before them have been told.
+
+        Raises:
+            RecursionError: a hook answers, and answers its answers; it is meant for that hook.
+        """
+        if self._round > ROUNDS:
+            raise RecursionError(f"a hook has reacted to its own reactions {ROUNDS} times")
+        self._waiting += [(self._round + 1, event) for event in events]
+
+    def _tell(self) -> None:
+        waiting = self._waiting
+        while waiting:
+            self._round, event = waiting.popleft()
+            for hook in self._hooks:
+                try:
+                    if isinstance(event, Change):
+                        hook.changed(event)
+                    else:
+                        hook.request_ended(event)
+                except BROKEN as error:
+                    self._unplug(hook, error)
+
+    def _unplug(self, hook: Hook, error: BaseException) -> None:
         self._hooks = [other for other in self._hooks if other is not hook]
         log.error("hook %s raised and is unplugged; requests go on", type(hook).__name__, exc_info=error)

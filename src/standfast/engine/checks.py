@@ -280,7 +280,8 @@ class Checks:
         else:
             outcome = Outcome.SUCCESS if failure is None else Outcome.FAILURE
         used = finding.usage.total if finding.usage is not None else None
-        services.bus.changed(snapshot.fleet.settle(permit, outcome, now, services.rng, failure=failure, tokens=used))
+        changes = snapshot.fleet.settle(permit, outcome, now, services.rng, failure=failure, tokens=used)
+        services.bus.changed((*snapshot.fleet.take_news(), *changes))
         self._learn((deployment,), check)
         return check
 

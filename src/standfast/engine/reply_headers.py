@@ -79,7 +79,7 @@ def taken_over(name: str, attempts: Sequence[Attempt], purpose: str, *, trace: b
 
 
 def _explained(decision: Decision) -> dict[str, object]:
-    """Strategy, kind, and the targets in order: what each was ranked by, or why it was passed over."""
+    """Strategy, kind, and the targets in order: what each was ranked by, why it is passed over, or cannot be asked."""
     told: dict[str, object] = {"strategy": decision.strategy}
     if decision.kind:
         told["kind"] = decision.kind
@@ -93,6 +93,8 @@ def _explained(decision: Decision) -> dict[str, object]:
         line |= {name: float(f"{value:.3g}") for name, value in row.factors.items()}
         if row.dropped:
             line["dropped"] = row.dropped
+        if row.passed_over:
+            line["passed_over"] = row.passed_over
         room -= len(json.dumps(line))
         if room < 0:
             told["more"] = len(decision.rows) - len(ranking)

@@ -54,11 +54,12 @@ def report_of(
     """How a deployment is; `check` is its newest, or the one that was ordered."""
     standing = snapshot.fleet.standing(deployment, now)
     state, reason = HealthState.UNKNOWN, ""
-    settings = snapshot.config.defaults.health
+    settings, slow = snapshot.config.defaults.health, False
     if standing.health is not None:
         state, reason, settings = standing.health.state(now), standing.health.reason, standing.health.settings
+        slow = standing.health.slow
     if ordered and check is not None and state is HealthState.UNKNOWN:
-        state, reason = verdict(check, settings), "one check"
+        state, reason, slow = verdict(check, settings), "one check", True
     failure = check.failure if check is not None else None
     if ordered and failure is not None and state is HealthState.UNKNOWN:
         reason = f"{failure.kind.value} says nothing of the deployment"
@@ -75,7 +76,8 @@ def report_of(
         checked_s=None if check is None else round(now - check.at, 1),
         keys_free=len(standing.free_keys),
         keys=standing.keys,
-        advice=_advice(standing, failure, state) or (UNPRICED if check is not None and check.assumed else ""),
+        advice=_advice(standing, failure, state, slow=slow)
+        or (UNPRICED if check is not None and check.assumed else ""),
         cost_usd=check.cost if check is not None and check.kind is Evidence.GENERATE else None,
     )
 
@@ -88,7 +90,7 @@ def _unchecked(standing: Standing) -> str:
     return "not checked"
 
 
-def _advice(standing: Standing, failure: Failure | None, state: HealthState) -> str:
+def _advice(standing: Standing, failure: Failure | None, state: HealthState, *, slow: bool) -> str:
     if failure is not None:
         return failure.meaning.advice
     if not standing.free_keys:
@@ -98,5 +100,12 @@ def _advice(standing: Standing, failure: Failure | None, state: HealthState) -> 
     if standing.breaker not in LETTING:
         return "Nothing: the breaker tries it again by itself."
     if state in (HealthState.DEGRADED, HealthState.UNHEALTHY):
-        return "See the provider's status page; if this is its normal pace, raise degraded_ms."
+        return _ailing(standing, slow=slow)
     return ""
+
+
+def _ailing(standing: Standing, *, slow: bool) -> str:
+    if standing.health is not None and standing.health.recovering:
+        return "Nothing: a run of good results makes it healthy."
+    pace = "; if this is its normal pace, raise degraded_ms" if slow else ""
+    return f"See the provider's status page{pace}."

@@ -112,7 +112,7 @@ def _attempt(attempt: Attempt) -> dict[str, object]:
 
 
 def _change(change: Change, seen: float) -> dict[str, object]:
-    return {
+    line: dict[str, object] = {
         "event": "change",
         "time": _time(seen),
         "subject": change.subject,
@@ -122,6 +122,9 @@ def _change(change: Change, seen: float) -> dict[str, object]:
         "reason": change.reason,
         "until_s": change.until,
     }
+    if change.where:
+        line["where"] = change.where
+    return line
 
 
 def _milliseconds(seconds: float | None) -> float | None:

@@ -1,7 +1,8 @@
 """The contract of a hook.
 
 A hook is told what happened, after it happened. It must return quickly (work belongs on its own thread); the engine
-unplugs one that raises and says so once. A broken hook never breaks a request.
+unplugs one that raises and says so once. A broken hook never breaks a request. All hooks hear the same in the same
+order: what a hook itself sets off, by forcing a breaker say, is told to all after what it reacts to.
 """
 
 from typing import Protocol

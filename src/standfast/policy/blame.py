@@ -15,8 +15,10 @@ from standfast.canon.instants import Monotonic
 from standfast.canon.record import Change
 from standfast.policy.adaptive import INFINITE
 from standfast.policy.breaker import SLOW, State
+from standfast.policy.health import Health
 from standfast.policy.kin import key_failed, key_served
 from standfast.policy.places import Permit, Place, Seat
+from standfast.policy.rests import COOLDOWN, QUARANTINE, began
 from standfast.policy.silence import ENOUGH
 
 OUTRUN = "outrun"
@@ -47,16 +49,20 @@ def rest_after(permit: Permit, failure: Failure, now: Monotonic, rng: random.Ran
     if meaning.blame is Blame.KEY:
         # A rate limit is counted per model; credentials and credit are the key's own.
         rest = seat.key.rest if long and failure.kind is not FailureKind.FORBIDDEN else seat.rest
-        name = f"{place.deployment.provider} key {seat.index + 1}"
+        name, where = f"{place.deployment.provider} key {seat.index + 1}", ""
+        if rest is seat.rest:
+            where = place.deployment.name
     else:
-        rest, name = place.rest, place.deployment.name
+        rest, name, where = place.rest, place.deployment.name, ""
     if not long and meaning.blame is Blame.PROVIDER and failure.retry_after is None:
         return ()  # overloaded without a hint: the breaker judges
+    before = rest.until
     seconds = rest.quarantine(now, rng) if long else rest.rest(now, failure.retry_after, rng)
     if failure.retry_after is not None and not long:
         (seat if rest is seat.rest else place).hinted = rest.until
-    subject = "quarantine" if long else "cooldown"
-    return (Change(subject, name, "available", "resting", failure.kind.value, seconds),)
+    subject = QUARANTINE if long else COOLDOWN
+    change = Change(subject, name, "available", "resting", failure.kind.value, seconds, where)
+    return began(place, rest, before, change, now)
 
 
 def judged(
@@ -147,12 +153,24 @@ def breaker_moved(place: Place, moved: tuple[State, State], reason: str, now: Mo
     retry_at = place.breaker.retry_at(now)
     until = retry_at - now if after is State.OPEN else None
     changes: tuple[Change, ...] = (Change("breaker", place.deployment.name, before.value, after.value, reason, until),)
-    if place.health is not None and after is State.OPEN and reason != SLOW:
-        changes += place.health.tripped(reason, retry_at, now)
-    elif place.health is not None and before is State.HALF_OPEN and after is State.CLOSED:
-        changes += place.health.proven(now)
+    if place.health is not None:
+        changes += _said(place.health, moved, reason, retry_at, now)
     family = place.breaker.family
     return changes if family is None else changes + family.moved()
+
+
+def _said(
+    health: Health, moved: tuple[State, State], reason: str, retry_at: Monotonic, now: Monotonic
+) -> tuple[Change, ...]:
+    """What a breaker's move says about the health; one by an operator's word takes back what its opening said."""
+    before, after = moved
+    if after is State.OPEN:
+        return () if reason == SLOW else health.tripped(reason, retry_at, now)
+    if after is State.HALF_OPEN:
+        return ()
+    if before is State.HALF_OPEN and after is State.CLOSED:
+        return health.proven(now)
+    return health.lifted(f"breaker is {after.value} ({reason})")
 
 
 def _limited(limit: float) -> str:

@@ -13,6 +13,7 @@ Rules:
 import random
 
 from standfast.canon.instants import Monotonic
+from standfast.canon.record import Change
 
 SHORTEST, LONGEST = 0.05, 3600.0
 """A hint is clamped to this, seconds: a provider that says 0 or ten years is not believed."""
@@ -32,14 +33,16 @@ class Cooldown:
 
     Attributes:
         until: the end of the rest; in the past when there is none.
+        told: what was told when it began; None if it was told to be over (`policy.rests`).
     """
 
-    __slots__ = ("_quarantines", "_rests", "until")
+    __slots__ = ("_quarantines", "_rests", "told", "until")
 
     def __init__(self) -> None:
         self._rests = 0
         self._quarantines = 0
         self.until = Monotonic(0.0)
+        self.told: Change | None = None
 
     def resting(self, now: Monotonic) -> bool:
         """Is it to be left alone?"""

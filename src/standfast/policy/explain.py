@@ -1,4 +1,8 @@
-"""Why a request goes where it goes: who was considered, who was passed over and why, what each was worth."""
+"""Why a request goes where it goes: who was considered, who was passed over and why, what each was worth.
+
+Two things are told apart. Who is *passed over* comes after those who are not and is still in the order: it is asked
+when they have failed, or when there is nobody else. Who is *dropped* cannot be asked now, and has no place.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -7,7 +11,8 @@ import msgspec
 
 from standfast.canon.ask import Ask
 from standfast.canon.instants import Monotonic
-from standfast.policy.soundness import hindrance
+from standfast.policy.soundness import barrier, hindrance, reluctance
+from standfast.policy.weigh import too_slow
 
 if TYPE_CHECKING:  # a route names its strategy, and a strategy explains itself in rows
     from standfast.policy.fleet import Fleet
@@ -19,11 +24,13 @@ class Row(msgspec.Struct, frozen=True):
 
     Attributes:
         target: `provider/model`.
-        place: 1 for the first choice; 0 for one that cannot be chosen at all.
+        place: 1 for the first choice; 0 for one that cannot be asked now.
         score: what it was ranked by, in the strategy's own measure; None where the order is given.
         factors: what the score is made of.
-        dropped: why it is passed over, in a few words; empty if it is not.
+        dropped: why it cannot be asked now, in a few words; empty if it can.
         tier: tiers are the order of preference, whatever the scores.
+        passed_over: why others are preferred although it can be asked, in a few words; empty if nothing speaks against
+            it.
     """
 
     target: str
@@ -32,30 +39,36 @@ class Row(msgspec.Struct, frozen=True):
     factors: Mapping[str, float] = {}
     dropped: str = ""
     tier: int = 1
+    passed_over: str = ""
 
 
 Judge = Callable[["Target"], tuple[float | None, Mapping[str, float], str]]
-"""Score, factors and why it is passed over."""
+"""Score, factors and why the strategy passes over it, its state apart."""
 
 
-def rows(order: Sequence["Target"], judge: Judge) -> list[Row]:
-    """One row for each target, in this order."""
-    found = []
-    for place, target in enumerate(order, start=1):
-        score, factors, dropped = judge(target)
-        found.append(Row(target.name, place, score, factors, dropped, target.tier))
+def rows(order: Sequence["Target"], fleet: "Fleet", now: Monotonic, judge: Judge) -> list[Row]:
+    """One row for each target, in this order; places are for those who can be asked now."""
+    found: list[Row] = []
+    last = 0
+    for target in order:
+        score, factors, why = judge(target)
+        place = fleet.place(target.deployment)
+        dropped = barrier(place, now)
+        last += not dropped
+        passed_over = "" if dropped else reluctance(place, now) or why
+        found.append(Row(target.name, 0 if dropped else last, score, factors, dropped, target.tier, passed_over))
     return found
 
 
 def hindered(target: "Target", fleet: "Fleet", now: Monotonic) -> str:
-    """Why a target cannot be used now; empty if it can."""
+    """Why a target is not for those who can go elsewhere; empty if it is."""
     return hindrance(fleet.place(target.deployment), now)
 
 
 def explain(
     route: "Route", ask: Ask, fleet: "Fleet", now: Monotonic, excluded: Sequence[tuple["Target", str]] = ()
 ) -> list[Row]:
-    """The whole order of one request, tier by tier; then, at place 0, who cannot be chosen at all.
+    """The whole order of one request, tier by tier; then, at place 0, whom it cannot go to whatever their state.
 
     Args:
         route: where the request may go.
@@ -65,9 +78,13 @@ def explain(
         excluded: targets that the request's own limits rule out, each with the reason.
     """
     found: list[Row] = []
+    last = 0
+    slow = {target.name: too_slow(fleet.place(target.deployment), ask, now) for target in route.targets}
     for tier in route.tiers[ask.operation]:
         for row in route.strategy.explain(tier, ask, fleet, now):
-            found.append(msgspec.structs.replace(row, place=len(found) + 1))
+            last += row.place > 0
+            why = "" if row.dropped else row.passed_over or slow[row.target]  # `policy.within` puts them later
+            found.append(msgspec.structs.replace(row, place=last if row.place else 0, passed_over=why))
     found += [Row(target.name, 0, dropped=why, tier=target.tier) for target, why in excluded]
     found += [
         Row(target.name, 0, dropped=f"does not offer {ask.operation.value}", tier=target.tier)

@@ -35,7 +35,7 @@ from standfast.policy.latency import Pace
 from standfast.policy.limits import TargetLimits
 from standfast.policy.line import Line, QueueSettings
 from standfast.policy.places import Denied, Key, KeyPool, Permit, Place, Seat, Standing, avoided, inherit
-from standfast.policy.seating import bound, give_back, learn, take_seat, withdraw
+from standfast.policy.seating import bound, give_back, learn, standing, take_seat, withdraw
 from standfast.policy.silence import ENOUGH
 from standfast.policy.strategy import Notes
 from standfast.policy.timeouts import thinks
@@ -313,9 +313,7 @@ class Fleet:
 
     def standing(self, deployment: Deployment, now: Monotonic) -> Standing:
         """How this deployment stands, for checks and reports."""
-        place = self._places[deployment]
-        free = tuple(s.index for s in place.seats if s.rest.until <= now and s.key.rest.until <= now)
-        return Standing(place.breaker.state(now), place.health, free, len(place.seats), place.stream.ewma)
+        return standing(self._places[deployment], now)
 
     def measure(self) -> None:
         """Measure from now on how fast each deployment is, because a strategy compares by it."""

@@ -13,6 +13,8 @@ House rules of this file:
 * The breaker judges single failures, it knows rows and rates. When it opens the deployment is unhealthy, whatever pings
   say; when its trial by real requests succeeds the deployment is degraded until a run of good results follows. It is
   not ranked lower for that: how fast its load returns is the breaker's ramp.
+* That verdict holds as long as the breaker that gave it: an operator's word about it, or a reload that puts another in
+  its place, lifts what it said. Then the state is unknown, and traffic and checks decide anew.
 * What is real outweighs what is not. After real failures a ping that succeeds is not counted until they are old or a
   real request has succeeded. A ping endpoint that has never answered well is not believed when it answers badly: some
   servers have none.
@@ -62,6 +64,7 @@ class Event(StrEnum):
     ILL = "ill"  # a run of bad results
     TRIPPED = "tripped"  # the breaker opened
     PROVEN = "proven"  # the breaker's trial by real requests succeeded
+    LIFTED = "lifted"  # the breaker that opened is overruled or gone
     FORGOTTEN = "forgotten"  # no evidence for a while
 
 
@@ -83,6 +86,7 @@ TRANSITIONS: Mapping[tuple[HealthState, Event], HealthState] = MappingProxyType(
         (_S.UNHEALTHY, _E.WELL): _S.HEALTHY,
         (_S.UNHEALTHY, _E.BETTER): _S.DEGRADED,
         (_S.UNHEALTHY, _E.PROVEN): _S.DEGRADED,
+        (_S.UNHEALTHY, _E.LIFTED): _S.UNKNOWN,
         (_S.UNHEALTHY, _E.FORGOTTEN): _S.UNKNOWN,
     }
 )
@@ -108,6 +112,7 @@ class Health:
         shunned: until when requests go elsewhere if they can; in the past if they need not.
         reason: why the state is what it is; empty before the first change.
         last: the newest check, None before the first.
+        slow: it is what it is because of its pace.
     """
 
     __slots__ = (
@@ -132,6 +137,7 @@ class Health:
         "served",
         "settings",
         "shunned",
+        "slow",
         "thinks",
     )
 
@@ -143,6 +149,7 @@ class Health:
         self.shunned = Monotonic(0.0)
         self.reason = ""
         self.last: Check | None = None
+        self.slow = False
         self._state = HealthState.UNKNOWN
         self._known_at = Monotonic(0.0)  # of the newest evidence
         self._seen_served = self._seen_failed = 0  # what earlier looks have judged
@@ -161,6 +168,11 @@ class Health:
     def factor(self, now: Monotonic) -> float:
         """What a score is multiplied with."""
         return 1.0 if self._recovering else FACTOR[self.state(now)]
+
+    @property
+    def recovering(self) -> bool:
+        """Is it degraded only because it was ill?"""
+        return self._recovering
 
     # evidence
 
@@ -181,15 +193,15 @@ class Health:
         if not calls or (self._tripped and now < self._doubt):  # what comes late speaks of a time before the verdict
             return calls > 0, served > 0, changes
         self._recent.append((calls, failed))
-        grade, why = Grade.GOOD, "requests succeed"
+        grade, why, slow = Grade.GOOD, "requests succeed", False
         if failed >= HALF * calls:
             grade, why = Grade.BAD, f"{failed} of {calls} requests failed"
         elif self._failing():
             grade, why = Grade.WEAK, f"more than {self.settings.error_rate:.0%} of recent calls failed"
         elif first_token is not None and not self.thinks and first_token * 1000 > self.settings.degraded_ms:
-            grade, why = Grade.WEAK, f"first token takes {first_token * 1000:.0f} ms"
+            grade, why, slow = Grade.WEAK, f"first token takes {first_token * 1000:.0f} ms", True
         self._doubt = Monotonic(now + self.settings.memory if grade is Grade.BAD else 0.0)
-        return True, served > 0, changes + self._learn(grade, why, now)
+        return True, served > 0, changes + self._learn(grade, why, now, slow=slow)
 
     def own(self, check: Check) -> None:
         """The fleet has counted a generate check among the real attempts; the next look must not count it again."""
@@ -219,15 +231,17 @@ class Health:
         elif failure.status and not self._believed:
             return changes
         self._recent.append((1, int(failure is not None)))
+        slow = failure is None and grade is not Grade.GOOD
         if grade is Grade.GOOD and self._failing():
             grade, why = Grade.WEAK, f"more than {self.settings.error_rate:.0%} of recent calls failed"
-        return changes + self._learn(grade, why, now)
+        return changes + self._learn(grade, why, now, slow=slow)
 
     def tripped(self, reason: str, until: Monotonic, now: Monotonic) -> tuple[Change, ...]:
         """The breaker opened until an instant: real requests fail."""
         changes = self._forget(now)
         self._judged()
         self._tripped = True
+        self.slow = False
         self.reason = f"breaker opened ({reason})"
         self._doubt = Monotonic(until + self.settings.memory)
         changes += self._move(Event.TRIPPED, self.reason)
@@ -245,6 +259,16 @@ class Health:
         self._note(now)
         return changes
 
+    def lifted(self, reason: str) -> tuple[Change, ...]:
+        """The breaker that opened is overruled or gone: what it said holds no longer, and neither what went before."""
+        if not self._tripped:
+            return ()
+        self._tripped = False
+        self._judged()
+        self._recent.clear()
+        self._doubt = Monotonic(0.0)
+        return self._move(Event.LIFTED, reason)
+
     # inside
 
     def _failing(self) -> bool:
@@ -252,7 +276,7 @@ class Health:
         failures = sum(failures for _, failures in self._recent)
         return calls >= MIN_CALLS and failures > self.settings.error_rate * calls
 
-    def _learn(self, grade: Grade, why: str, now: Monotonic) -> tuple[Change, ...]:
+    def _learn(self, grade: Grade, why: str, now: Monotonic, *, slow: bool) -> tuple[Change, ...]:
         """Count the result, and take the first event that has a row."""
         self._good = self._good + 1 if grade is Grade.GOOD else 0
         self._fair = self._fair + 1 if grade is not Grade.BAD else 0
@@ -268,19 +292,19 @@ class Health:
             (Event.BETTER, self._fair, up),
         ):
             if run >= enough and (self._state, event) in TRANSITIONS:
-                changes = self._move(event, f"{why}, {run} in a row" if run > 1 else why)
+                changes = self._move(event, f"{why}, {run} in a row" if run > 1 else why, slow=slow)
                 break
         self._note(now)
         return changes
 
-    def _move(self, event: Event, reason: str) -> tuple[Change, ...]:
+    def _move(self, event: Event, reason: str, *, slow: bool = False) -> tuple[Change, ...]:
         before = self._state
         after = TRANSITIONS.get((before, event))
         if after is None:
             return ()
         self._state = after
         self._recovering = False
-        self.reason = reason
+        self.reason, self.slow = reason, slow
         if after is HealthState.UNHEALTHY:
             self._recent.clear()  # answered for: what comes now decides
         else:

@@ -24,6 +24,7 @@ from standfast.canon.deployment import Deployment
 from standfast.canon.failure import Failure, FailureKind
 from standfast.canon.instants import Monotonic
 from standfast.canon.record import Change
+from standfast.policy.rests import COOLDOWN, began
 
 if TYPE_CHECKING:  # a breaker has a family, and a permit a place
     from standfast.policy.breaker_machine import Machine
@@ -127,10 +128,10 @@ def key_failed(permit: "Permit", failure: Failure, now: Monotonic, rng: random.R
         return ()  # a late result: it rests already
     key = seat.key
     key.bad_at.add(place.deployment)
-    rest = seat.rest if len(key.bad_at) < LEAST else key.rest
-    seconds = rest.rest(now, None, rng)
-    name = f"{place.deployment.provider} key {seat.index + 1}"
-    return (Change("cooldown", name, "available", "resting", f"{failure.kind.value}; other keys succeed", seconds),)
+    rest, where = (seat.rest, place.deployment.name) if len(key.bad_at) < LEAST else (key.rest, "")
+    before, seconds = rest.until, rest.rest(now, None, rng)
+    name, reason = f"{place.deployment.provider} key {seat.index + 1}", f"{failure.kind.value}; other keys succeed"
+    return began(place, rest, before, Change(COOLDOWN, name, "available", "resting", reason, seconds, where), now)
 
 
 def key_served(seat: "Seat", deployment: Deployment) -> None:

@@ -106,6 +106,7 @@ class Place:
         "next_seat",
         "pace",
         "rest",
+        "resting",
         "seats",
         "settings",
         "silence",
@@ -135,6 +136,7 @@ class Place:
         self.in_flight = 0
         self.seats = seats
         self.choosy = len(seats) > 1 or any(seat.metered for seat in seats)  # or it has limits of its own
+        self.resting = False  # a rest that concerns it was told, and not yet that it is over
         self.next_seat = 0
 
 
@@ -232,10 +234,14 @@ def inherit(place: Place, before: Place) -> None:
     else:
         place.breaker.follow(before.breaker)
     place.health = before.health
+    if place.health is not None and place.breaker is not before.breaker:
+        place.breaker.news += place.health.lifted("breaker began anew (its settings changed)")
+        before.health = None  # what the old breaker still hears of attempts under way is no verdict about the new one
     place.pace = before.pace
     place.adaptive = before.adaptive
     place.rest, place.hinted, place.stream, place.whole = before.rest, before.hinted, before.stream, before.whole
     place.usual, place.silence = before.usual, before.silence
+    place.resting, place.choosy = before.resting, place.choosy or before.resting
     place.usual.slow_after = place.settings.slow_after
     seats = {id(seat.key): seat for seat in before.seats}
     for seat in place.seats:

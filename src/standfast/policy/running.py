@@ -95,8 +95,8 @@ class Running(msgspec.Struct, eq=False):
             tokens = usage.prompt + completion
         changes = self._fleet.settle(permit, outcome, now, self._rng, failure, tokens, completion)
         if changes:
+            self._hear()  # first: what was seen before
             self.changes += changes
-            self._hear()
         since, first = self.ask.arrived, run.first
         if first is not None:
             first = Monotonic(first - since)

@@ -16,18 +16,22 @@ from standfast.canon.instants import NEVER, Monotonic
 from standfast.canon.rates import Rate
 from standfast.policy.adaptive import Adaptive, AdaptiveSettings
 from standfast.policy.limits import KeySlots, TargetLimits
-from standfast.policy.places import Denied, Permit, Place, Seat
+from standfast.policy.places import Denied, Permit, Place, Seat, Standing
 from standfast.policy.quota import SELDOM, Quota
+from standfast.policy.rests import look
 
 
 def take_seat(place: Place, tokens: int, prompt: int, now: Monotonic, tried: Collection[int]) -> Seat | Denied:
     """The least busy key that may serve, taken in turn where equal. Takes its slot, and the deployment's."""
-    if place.slots is not None:
-        wait = place.slots.admit(tokens, now)
-        if wait > 0.0:
-            return Denied("keys", Monotonic(now + wait))
+    if place.resting:
+        look(place, now)
+    if place.slots is None:
+        return _take_seat(place, tokens, prompt, now, tried)
+    wait = place.slots.admit(tokens, now)
+    if wait > 0.0:
+        return Denied("keys", Monotonic(now + wait))
     seat = _take_seat(place, tokens, prompt, now, tried)
-    if place.slots is not None and isinstance(seat, Denied):
+    if isinstance(seat, Denied):
         place.slots.withdraw(tokens, now)
     return seat
 
@@ -49,6 +53,7 @@ def _take_seat(place: Place, tokens: int, prompt: int, now: Monotonic, tried: Co
         until = max(seat.rest.until, seat.key.rest.until)
         if until > now:
             soonest = min(soonest, until)
+            place.resting = place.choosy = True  # it is told to be over by whoever met it
         else:
             best.append(seat)
     if not untried:
@@ -104,6 +109,14 @@ def bound(place: Place, limits: TargetLimits, adaptive: AdaptiveSettings) -> Non
         place.choosy = True
         for seat in place.seats:
             seat.metered = True
+
+
+def standing(place: Place, now: Monotonic) -> Standing:
+    """How a deployment stands; that a rest is over is left in the news."""
+    if place.resting:
+        look(place, now)
+    free = tuple(s.index for s in place.seats if s.rest.until <= now and s.key.rest.until <= now)
+    return Standing(place.breaker.state(now), place.health, free, len(place.seats), place.stream.ewma)
 
 
 def give_back(permit: Permit, tokens: int | None, now: Monotonic) -> None:

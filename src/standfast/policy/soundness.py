@@ -53,16 +53,28 @@ def soundness(place: Place, now: Monotonic) -> float:
 
 def hindrance(place: Place, now: Monotonic) -> str:
     """Why it is not to be used now by those who can go elsewhere, in a few words; empty if it is."""
+    return barrier(place, now) or reluctance(place, now)
+
+
+def barrier(place: Place, now: Monotonic) -> str:
+    """Why nobody can be served there now, whether they have an elsewhere or not, in a few words; empty if they can."""
     state = place.breaker.state(now)
     if state is State.FORCED_OPEN:
         return "an operator has forced its breaker open"
-    if state is State.OPEN:
-        why = place.breaker.refusal(now)
-        because = "" if why == "open" else f": it is {why}"
-        return f"its breaker is open for {place.breaker.retry_at(now) - now:.1f} s{because}"
+    if state is State.OPEN and place.breaker.barred(now):
+        return f"its breaker is open for {place.breaker.retry_at(now) - now:.1f} s"
     if place.rest.until > now:
         return f"it rests for {place.rest.until - now:.1f} s"
-    return _spent(place, now) or _sick(place, state, now)
+    return _spent(place, now)
+
+
+def reluctance(place: Place, now: Monotonic) -> str:
+    """Why it is for those who have no elsewhere, in a few words; empty if it is for all. Precondition: no barrier."""
+    state = place.breaker.state(now)
+    if state is State.OPEN:
+        left = place.breaker.retry_at(now) - now
+        return f"its breaker is open for {left:.1f} s: it is {place.breaker.refusal(now)}"
+    return _sick(place, state, now)
 
 
 def _spent(place: Place, now: Monotonic) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from standfast.canon.ask import Ask
 from standfast.canon.instants import Monotonic
-from standfast.policy.explain import Row, hindered, rows
+from standfast.policy.explain import Row, rows
 from standfast.policy.fleet import Fleet
 from standfast.policy.ranking import SMALL, ranked
 from standfast.policy.route import Target
@@ -58,7 +58,7 @@ class Cheapest:
         """Least expected cost first."""
         answer = answer_tokens(ask)
         order = sorted(targets, key=lambda target: dearness(target, ask, answer, fleet, now))
-        return rows(order, lambda target: _judged(target, ask, answer, fleet, now))
+        return rows(order, fleet, now, lambda target: _judged(target, ask, answer, fleet, now))
 
 
 def dearness(target: Target, ask: Ask, answer: int, fleet: Fleet, now: Monotonic) -> float:
@@ -89,9 +89,9 @@ def _judged(
 ) -> tuple[float | None, dict[str, float], str]:
     sound = soundness(fleet.place(target.deployment), now)
     expected = cost(target.facts, ask.prompt_tokens, answer)
-    dropped = hindered(target, fleet, now) or misfit(target.facts, ask) or ("unpriced" if expected is None else "")
+    passed_over = misfit(target.facts, ask) or ("unpriced" if expected is None else "")
     factors = {"soundness": sound} if expected is None else {"usd": expected, "soundness": sound}
-    return None if expected is None or sound <= 0.0 else max(expected, NOTHING) / sound, factors, dropped
+    return None if expected is None or sound <= 0.0 else max(expected, NOTHING) / sound, factors, passed_over
 
 
 STRATEGY = Cheapest()

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from standfast.canon.ask import Ask
 from standfast.canon.instants import Monotonic
-from standfast.policy.explain import Row, hindered, rows
+from standfast.policy.explain import Row, rows
 from standfast.policy.fleet import Fleet
 from standfast.policy.ranking import ranked
 from standfast.policy.route import Target
@@ -41,7 +41,7 @@ class Fastest:
     def explain(self, targets: Sequence[Target], ask: Ask, fleet: Fleet, now: Monotonic) -> list[Row]:
         """Least expected wait first."""
         order = sorted(targets, key=lambda target: slowness(target, ask, fleet, now))
-        return rows(order, lambda target: _judged(target, ask, fleet, now))
+        return rows(order, fleet, now, lambda target: _judged(target, ask, fleet, now))
 
 
 def slowness(target: Target, ask: Ask, fleet: Fleet, now: Monotonic) -> float:
@@ -55,7 +55,7 @@ def _judged(target: Target, ask: Ask, fleet: Fleet, now: Monotonic) -> tuple[flo
     place = fleet.place(target.deployment)
     value = slowness(target, ask, fleet, now)
     factors = {"wait": wait(place, ask, now), "soundness": soundness(place, now)}
-    return None if value == float("inf") else value, factors, hindered(target, fleet, now)
+    return None if value == float("inf") else value, factors, ""
 
 
 STRATEGY = Fastest()

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from standfast.canon.ask import Ask
 from standfast.canon.instants import Monotonic
-from standfast.policy.explain import Row, hindered, rows
+from standfast.policy.explain import Row, rows
 from standfast.policy.fleet import Fleet
 from standfast.policy.ranking import ranked
 from standfast.policy.route import Target
@@ -39,7 +39,7 @@ class LeastBusy:
         """Least load first."""
         del ask
         order = sorted(targets, key=lambda target: load(target, fleet, now))
-        return rows(order, lambda target: _judged(target, fleet, now))
+        return rows(order, fleet, now, lambda target: _judged(target, fleet, now))
 
 
 def load(target: Target, fleet: Fleet, now: Monotonic) -> float:
@@ -53,8 +53,7 @@ def _judged(target: Target, fleet: Fleet, now: Monotonic) -> tuple[float | None,
     place = fleet.place(target.deployment)
     value = load(target, fleet, now)
     factors = {"under_way": float(place.in_flight), "weight": target.weight, "soundness": soundness(place, now)}
-    dropped = hindered(target, fleet, now) or ("" if target.weight > 0 else "has no weight")
-    return None if value == float("inf") else value, factors, dropped
+    return None if value == float("inf") else value, factors, "" if target.weight > 0 else "has no weight"
 
 
 STRATEGY = LeastBusy()

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from standfast.canon.ask import Ask
 from standfast.canon.instants import Monotonic
-from standfast.policy.explain import Row, hindered, rows
+from standfast.policy.explain import Row, rows
 from standfast.policy.fleet import Fleet
 from standfast.policy.route import Target
 
@@ -28,7 +28,7 @@ class Priority:
     def explain(self, targets: Sequence[Target], ask: Ask, fleet: Fleet, now: Monotonic) -> list[Row]:
         """As they came; who cannot be used keeps its place and is passed over."""
         del ask
-        return rows(targets, lambda target: (None, {}, hindered(target, fleet, now)))
+        return rows(targets, fleet, now, lambda _: (None, {}, ""))
 
 
 STRATEGY = Priority()

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from standfast.canon.ask import Ask
 from standfast.canon.instants import Monotonic
-from standfast.policy.explain import Row, hindered, rows
+from standfast.policy.explain import Row, rows
 from standfast.policy.fleet import Fleet
 from standfast.policy.ranking import SMALL, Ranking
 from standfast.policy.route import Target
@@ -97,10 +97,12 @@ class RoundRobin:
         order = [targets[place] for _, place in sorted(turns.due)]
         return rows(
             order,
+            fleet,
+            now,
             lambda t: (
                 None if due[id(t)] == NEVER else due[id(t)] - begin,
                 {"weight": t.weight},
-                hindered(t, fleet, now) or ("" if t.weight > 0 else "has no weight"),
+                "" if t.weight > 0 else "has no weight",
             ),
         )
 

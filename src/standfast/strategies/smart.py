@@ -10,7 +10,7 @@ import msgspec
 from standfast.canon.ask import DEFAULT_PRIORITY, Ask
 from standfast.canon.facts import UNKNOWN
 from standfast.canon.instants import Monotonic
-from standfast.policy.explain import Row, hindered, rows
+from standfast.policy.explain import Row, rows
 from standfast.policy.fleet import Fleet
 from standfast.policy.places import Place
 from standfast.policy.ranking import SMALL, Ranking, ascending
@@ -127,10 +127,10 @@ class Smart:
                 "soundness": soundness(place, now),
                 "room": _room(place.in_flight, target.weight),
             }
-            dropped = hindered(target, fleet, now) or misfit(target.facts, ask) or too_slow(place, ask, now)
-            return math.prod(factors.values()), factors, dropped
+            passed_over = misfit(target.facts, ask) or too_slow(place, ask, now)
+            return math.prod(factors.values()), factors, passed_over
 
-        return rows(sorted(targets, key=lambda target: costs[id(target)]), judged)
+        return rows(sorted(targets, key=lambda target: costs[id(target)]), fleet, now, judged)
 
 
 def exponents(ask: Ask) -> Exponents:

@@ -103,7 +103,7 @@ class Sticky:
         else:
             order = sorted(targets, key=lambda target: load(target, fleet, now))
         order.sort(key=lambda target: bool(hindered(target, fleet, now)))
-        return rows(order, lambda target: (None, {"weight": target.weight}, hindered(target, fleet, now)))
+        return rows(order, fleet, now, lambda target: (None, {"weight": target.weight}, ""))
 
 
 def _way(ring: Ring, targets: Sequence[Target], session: str) -> list[Target]:

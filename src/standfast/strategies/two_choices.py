@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from standfast.canon.ask import Ask
 from standfast.canon.instants import Monotonic
-from standfast.policy.explain import Row, hindered, rows
+from standfast.policy.explain import Row, rows
 from standfast.policy.fleet import Fleet
 from standfast.policy.ranking import Ranking, ascending
 from standfast.policy.route import Target
@@ -54,7 +54,7 @@ class TwoChoices:
     def explain(self, targets: Sequence[Target], ask: Ask, fleet: Fleet, now: Monotonic) -> list[Row]:
         """By cost, though chance draws the two that are compared."""
         order = sorted(targets, key=lambda target: price(target, ask, fleet, now))
-        return rows(order, lambda target: _judged(target, ask, fleet, now))
+        return rows(order, fleet, now, lambda target: _judged(target, ask, fleet, now))
 
 
 def price(target: Target, ask: Ask, fleet: Fleet, now: Monotonic) -> float:
@@ -75,8 +75,7 @@ def _judged(target: Target, ask: Ask, fleet: Fleet, now: Monotonic) -> tuple[flo
         "weight": target.weight,
         "soundness": soundness(place, now),
     }
-    dropped = hindered(target, fleet, now) or ("" if target.weight > 0 else "has no weight")
-    return None if value == float("inf") else value, factors, dropped
+    return None if value == float("inf") else value, factors, "" if target.weight > 0 else "has no weight"
 
 
 STRATEGY = TwoChoices()

@@ -7,7 +7,7 @@ from itertools import accumulate
 
 from standfast.canon.ask import Ask
 from standfast.canon.instants import Monotonic
-from standfast.policy.explain import Row, hindered, rows
+from standfast.policy.explain import Row, rows
 from standfast.policy.fleet import Fleet
 from standfast.policy.ranking import SMALL, Ranking
 from standfast.policy.route import Target
@@ -58,7 +58,7 @@ class Weighted:
         del ask
         total = sum(max(target.weight, 0.0) for target in targets) or 1.0
         order = sorted(targets, key=lambda target: -max(target.weight, 0.0))
-        return rows(order, lambda t: (max(t.weight, 0.0) / total, {"weight": t.weight}, hindered(t, fleet, now)))
+        return rows(order, fleet, now, lambda t: (max(t.weight, 0.0) / total, {"weight": t.weight}, ""))
 
 
 def _shuffled(targets: Sequence[Target], rng: random.Random) -> list[Target]:
