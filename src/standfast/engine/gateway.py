@@ -18,6 +18,7 @@ from standfast.canon.deployment import Operation
 from standfast.canon.instants import Monotonic
 from standfast.clock import Clock, SystemClock
 from standfast.config.load import from_mapping, load
+from standfast.config.restart import awaiting_restart
 from standfast.config.routes import AUTO
 from standfast.config.schema import Config
 from standfast.engine.answers import Answers
@@ -74,6 +75,7 @@ class Gateway:
         clock = clock or SystemClock()
         upstream = config.server.upstream
         retry = config.defaults.retry
+        self._begun = config
         self.snapshot: Snapshot = assemble(config)
         self.services = Services(
             clock=clock,
@@ -256,20 +258,28 @@ class Gateway:
 
     # life
 
-    def reload(self, config: Config) -> None:
+    def reload(self, config: Config) -> tuple[str, ...]:
         """Serve new requests by this configuration; those under way keep the one they began with.
 
-        What was learnt about deployments and keys that are still there is kept. Server settings (host, port, limits of
-        the wire) need a restart.
+        What was learnt about deployments and keys that are still there is kept, and so are the retries under way.
+
+        Returns:
+            The settings (`server.port`, `log.path`) that differ from those the gateway began with and have no effect
+            before a restart: those of `server` (but for `heartbeat`), `log` and `cache`.
 
         Raises:
             LookupError, ValueError: it cannot be put to work; the old one stays.
         """
         self.snapshot = assemble(config, self.snapshot)
+        budget, retry = self.services.budget, config.defaults.retry
+        budget.limit(retry.budget, retry.budget_floor)
+        self.services.bus.changed(tuple(budget.news))
+        budget.news.clear()
         self.services.bus.changed(self.snapshot.fleet.take_news())
         self.checking.wake()
         self.services.heartbeat = config.server.heartbeat
         self.services.redactor.learn(secrets_in(config))
+        return awaiting_restart(self._begun, config)
 
     def cut_off(self) -> None:
         """End everything under way with an explicit error; first what waits, so that nobody's end sets it off."""
