@@ -18,7 +18,7 @@ BASE: dict[str, object] = {
         ({"server": {"port": 1, "host": "localhost"}}, ("server.host", "server.port")),
         ({"server": {"heartbeat": "1s", "open_door": True}}, ()),
         ({"server": {"upstream": {"event_bytes": 100_000}}}, ("server.upstream.event_bytes",)),
-        ({"log": {"path": "a.log"}, "cache": {"memory": "1MB"}}, ("log.path", "cache.memory")),
+        ({"log": {"path": "a.log"}, "cache": {"max_entries": 5}}, ("log.path", "cache.max_entries")),
         (
             {"models": {"n": ["openai/b"]}, "defaults": {"retry": {"budget": 0}}, "keys": [{"name": "a", "key": "b"}]},
             (),
