@@ -6,9 +6,11 @@ from standfast.config.load import from_mapping
 from standfast.config.restart import ALWAYS, ONCE, awaiting_restart
 from standfast.config.schema import Config
 
+RETRIES = {"retry": {"budget": 0}, "cache": {"ttl": "5m"}}
 BASE: dict[str, object] = {
     "providers": {"openai": {"keys": ["k"], "base_url": "http://127.0.0.1:1"}},
     "models": {"m": ["openai/a"]},
+    "defaults": {"cache": {"ttl": "5m"}},
 }
 
 
@@ -20,7 +22,7 @@ BASE: dict[str, object] = {
         ({"server": {"upstream": {"event_bytes": 100_000}}}, ("server.upstream.event_bytes",)),
         ({"log": {"path": "a.log"}, "cache": {"max_entries": 5}}, ("log.path", "cache.max_entries")),
         (
-            {"models": {"n": ["openai/b"]}, "defaults": {"retry": {"budget": 0}}, "keys": [{"name": "a", "key": "b"}]},
+            {"models": {"n": ["openai/b"]}, "defaults": RETRIES, "keys": [{"name": "a", "key": "b"}]},
             (),
         ),
     ],
