@@ -47,6 +47,25 @@ def test_wrong_usage_is_exit_code_2(run: Run, words: list[str]) -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["lab", "--ports", "99999", "1", "2"],
+        ["lab", "--ports", "1", "-1", "2"],
+        ["demo", "--lab-ports", "1", "2", "99999"],
+        ["demo", "--lab-ports", "0", "1", "2"],
+        ["simulate", "a" * 5000 + ".yaml"],
+    ],
+    ids=lambda words: " ".join(words)[:30],
+)
+def test_absurd_values_are_explained(run: Run, words: list[str]) -> None:
+    """A port that cannot be, a name that no file can have: 2 and a sentence, no traceback."""
+    done = run(*words)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "Traceback" not in done.stderr
+    assert "65535" in done.stderr or "File name too long" in done.stderr
+
+
 def test_version(run: Run) -> None:
     """The version is the package's."""
     done = run("--version")

@@ -1,6 +1,7 @@
 """The gateway as a library: the same promises without HTTP."""
 
 import asyncio
+import json
 
 import pytest
 
@@ -53,6 +54,46 @@ def test_failures_are_raised() -> None:
             with pytest.raises(RequestFailed) as refused:
                 await s.gateway.chat("m", HELLO, controls=Controls(deadline=5.0))
             assert refused.value.status == 400
+
+    run(scenario)
+
+
+def test_a_session_is_no_field_of_the_provider() -> None:
+    """The design's own example: `session=` keeps a conversation at its target, and is not sent upstream."""
+
+    async def scenario() -> None:
+        targets = ["openai/gpt-4.1", "twin/gpt-4.1"]
+        async with stack({"m": {"strategy": "sticky", "targets": targets}}) as s:
+            for ask in range(12):
+                first = (await s.gateway.chat("m", HELLO, session=f"s-{ask}")).deployment
+                controls = Controls(session="another", tags=("t",))
+                assert (await s.gateway.chat("m", HELLO, session=f"s-{ask}", controls=controls)).deployment == first
+                assert s.gateway.explain("m", HELLO, session=f"s-{ask}").rows[0].target == first
+                pieces = [piece async for piece in s.gateway.stream("m", HELLO, session=f"s-{ask}")]
+                assert pieces
+                assert s.recorder.records[-1].deployment == first
+            assert {record.deployment for record in s.recorder.records} == set(targets)
+            assert not any("session" in json.loads(entry.body) for entry in entries(s))
+
+    run(scenario)
+
+
+def test_what_cannot_be_done_names_what_can() -> None:
+    """`chat` does not stream, `stream` does nothing else, and there are two kinds of check."""
+
+    async def scenario() -> None:
+        async with stack({"m": ["openai/gpt-4.1"]}) as s:
+            with pytest.raises(InvalidRequest, match=r"Gateway\.stream"):
+                await s.gateway.chat("m", HELLO, stream=True)
+            with pytest.raises(InvalidRequest, match=r"Gateway\.chat"):
+                await anext(s.gateway.stream("m", HELLO, stream=False))
+            assert (await s.gateway.chat("m", HELLO, stream=False)).text
+            for wrong in ("pong", "traffic"):
+                with pytest.raises(ValueError, match="`ping` or `generate`"):
+                    await s.gateway.check(wrong)  # type: ignore[arg-type]  # that is the test
+                with pytest.raises(ValueError, match="`ping` or `generate`"):
+                    s.gateway.checks(wrong)  # type: ignore[arg-type]  # that is the test
+            assert not [entry for entry in entries(s) if entry.method == "GET"]
 
     run(scenario)
 

@@ -149,6 +149,21 @@ def test_a_ping_that_is_refused_names_the_kind() -> None:
     run(scenario)
 
 
+@pytest.mark.parametrize("kind", ["ping", "generate"])
+def test_a_check_that_was_late_names_its_own_limit(kind: str) -> None:
+    """A check obeys `health.timeout`: nobody is sent to the requests' time-outs, which change nothing here."""
+
+    async def scenario() -> None:
+        async with watched({"m": ["openai/gpt-4.1"]}, timeout="50ms") as w:
+            w.lab.openai.fail(Fault(delay=5.0, scope="all"))
+            (report,) = await w.gateway.check(kind)  # type: ignore[arg-type]
+            assert "no answer within 0.05 s" in report.detail
+            assert "health.timeout" in report.advice
+            assert "first_token" not in report.advice
+
+    run(scenario)
+
+
 def test_the_blocking_gateway_checks_too() -> None:
     """`SyncGateway.check` gives the same reports, and its watch ends with it."""
     mapping = {

@@ -124,6 +124,67 @@ def test_who_lines_up_again_keeps_the_place() -> None:
     assert order(line) == [first, *others]
 
 
+def test_who_leaves_unserved_has_paid_nothing() -> None:
+    """D11: two hundred requests that were cancelled before their turn put nobody behind, now or later."""
+    line = line_of(ticket(wants=(B,)))  # the line is never empty
+    for each in [ticket(caller="alice") for _ in range(200)]:
+        line.enter(each, Monotonic(0.0))
+        line.leave(each)
+    alice = ticket(caller="alice")
+    crowd = [ticket(caller="bob") for _ in range(300)]
+    for each in (alice, *crowd):
+        line.enter(each, Monotonic(3600.0))
+    assert order(line)[0] is alice
+
+
+def test_those_behind_one_that_leaves_move_up() -> None:
+    """D11: a caller's next request stands where the one that left would have stood."""
+    alice, bob = [ticket(caller="alice") for _ in range(5)], [ticket(caller="bob") for _ in range(5)]
+    line = line_of(*alice, *bob)
+    for each in alice[:3]:
+        line.leave(each)
+    assert order(line) == [alice[3], bob[0], alice[4], *bob[1:]]
+
+
+def test_who_is_shed_or_too_late_has_paid_nothing() -> None:
+    """D11: displaced by a higher priority, or at its deadline: neither is served, neither pays."""
+    stays = Ticket(Ask("m", priority=5), (B,), Monotonic(0.0), Monotonic(1e9), Monotonic(1e9))
+    line = line_of(stays, ticket(1, "alice"), most=2)
+    high = ticket(5, wants=(B,))
+    shed = line.enter(high, Monotonic(0.0))
+    assert shed is not None
+    assert shed.ask.caller == "alice"
+    line.leave(high)
+    late = ticket(caller="alice")
+    line.enter(late, Monotonic(0.0))
+    assert line.ripe(Monotonic(10.0)) == [late]
+    line.settings = QueueSettings()
+    alice, bob = [ticket(caller="alice") for _ in range(2)], [ticket(caller="bob") for _ in range(2)]
+    for each in (*alice, *bob):
+        line.enter(each, Monotonic(11.0))
+    assert order(line) == [alice[0], bob[0], alice[1], bob[1]]
+
+
+def test_an_empty_line_forgets_everything() -> None:
+    """D11: what a caller had yesterday counts for nothing today."""
+    line = line_of(*(ticket(caller="busy") for _ in range(50)))
+    assert len(order(line)) == 50
+    busy, late = [ticket(caller="busy") for _ in range(3)], [ticket(caller="late") for _ in range(3)]
+    for each in (*busy, *late):
+        line.enter(each, Monotonic(2.0))
+    assert [each.ask.caller for each in order(line)] == ["busy", "late"] * 3
+
+
+def test_a_turn_that_comes_to_nothing_costs_nothing() -> None:
+    """D11: who is called and cannot be sent keeps its place before others of its caller, and pays once."""
+    alice, bob = [ticket(caller="alice") for _ in range(3)], [ticket(caller="bob") for _ in range(3)]
+    line = line_of(*alice, *bob)
+    for _ in range(10):
+        assert line.freed(A, Monotonic(1.0)) is alice[0]
+        line.enter(alice[0], Monotonic(1.0))
+    assert order(line) == [each for pair in zip(alice, bob, strict=True) for each in pair]
+
+
 class Waiting(RuleBasedStateMachine):
     """Random comings and goings against a plain list."""
 
@@ -199,3 +260,69 @@ def test_everybody_has_a_turn(requests: list[tuple[int, str]]) -> None:
     turns = order(line_of(*tickets))
     assert sorted(map(id, turns)) == sorted(map(id, tickets))
     assert [each.ask.priority for each in turns] == sorted((each.ask.priority for each in turns), reverse=True)
+
+
+Coming = tuple[str, int, bool, int]
+events = st.lists(
+    st.one_of(
+        st.tuples(st.sampled_from(["alice", "bob", "carol"]), st.integers(2, 4), st.booleans(), st.integers(1, 500)),
+        st.sampled_from(["free A", "free B", "again"]),
+    ),
+    max_size=60,
+)
+
+
+class Story:
+    """Comings and turns in one line; whatever Alice sends is cancelled before its turn."""
+
+    def __init__(self, *, alice_comes: bool) -> None:
+        self.line = Line(QueueSettings())
+        self.line.enter(ticket(1, "stays", (Deployment("p", "c", "http://p"),)), Monotonic(0.0))
+        self.alice_comes = alice_comes
+        self.turns: list[int] = []
+        self.alices: list[Ticket] = []
+        self.names: dict[int, int] = {}
+
+    def play(self, happenings: list[Coming | str]) -> None:
+        """All of them; Alice gives up when a slot is free, so that others' turns come between."""
+        for number, each in enumerate(happenings):
+            if isinstance(each, str):
+                self._turn(each)
+                continue
+            caller, priority, both, tokens = each
+            if caller == "alice" and not self.alice_comes:
+                continue
+            one = ticket(priority, caller, (A, B) if both else (A,), tokens=tokens)
+            self.names[id(one)] = number
+            self.line.enter(one, Monotonic(1.0))
+            if caller == "alice":
+                self.alices.append(one)
+
+    def _turn(self, which: str) -> None:
+        while self.alices:
+            self.line.leave(self.alices.pop())
+        called = self.line.freed(B if which == "free B" else A, Monotonic(1.0))
+        if called is not None and which == "again":
+            self.line.enter(called, Monotonic(1.0))
+        elif called is not None:
+            self.turns.append(self.names[id(called)])
+
+    def afterwards(self, caller: str) -> list[int]:
+        """Whose turn it is when this caller comes with three requests, and others with one each."""
+        self._turn("free A")
+        for number in range(3):
+            for who in (caller, f"stranger {number}"):
+                one = ticket(3, who)
+                self.names[id(one)] = 1000 + 10 * number + (who == caller)
+                self.line.enter(one, Monotonic(2.0))
+        self.turns += [self.names[id(each)] for each in order(self.line)]
+        return self.turns
+
+
+@given(events)
+def test_a_caller_whose_requests_are_all_cancelled_is_like_one_who_never_came(happenings: list[Coming | str]) -> None:
+    """D11: neither it nor anybody else has a turn sooner or later for it."""
+    with_alice, without = Story(alice_comes=True), Story(alice_comes=False)
+    with_alice.play(happenings)
+    without.play(happenings)
+    assert with_alice.afterwards("alice") == without.afterwards("new")

@@ -120,3 +120,18 @@ def test_the_budget_is_news_when_it_is_spent_and_when_half_of_it_is_free() -> No
     (free,) = budget.news
     assert (free.before, free.after) == ("spent", "available")
     assert not budget.spent
+
+
+def test_other_limits_leave_what_is_under_way_counted() -> None:
+    """An operator may turn retries off and on at any moment; none that is under way is forgotten, none is doubled."""
+    budget = RetryBudget(0.0, 3)
+    assert [budget.take() for _ in range(2)] == [True, True]
+    budget.limit(0.0, 0)
+    assert (budget.take(), budget.retrying, budget.spent) == (False, 2, True)
+    budget.limit(0.0, 4)
+    assert not budget.spent
+    assert [budget.take() for _ in range(3)] == [True, True, False]
+    budget.limit(0.5, 0)
+    for _ in range(10):
+        budget.started()
+    assert [budget.take() for _ in range(2)] == [True, False]

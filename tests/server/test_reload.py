@@ -97,6 +97,48 @@ def test_a_failover_under_way_uses_the_old_targets() -> None:
     run(scenario)
 
 
+def test_retries_can_be_turned_off_while_it_runs() -> None:
+    """An operator who takes the retry budget away during an incident is obeyed at once."""
+
+    async def scenario() -> None:
+        models: dict[str, object] = {"m": ["openai/gpt-4.1"]}
+        retry: dict[str, object] = {"budget": 0, "budget_floor": 1, "backoff": {"base": "1ms", "cap": "1ms"}}
+        async with stack(models, defaults={"retry": retry}) as s:
+            s.lab.openai.fail(Fault(status=500, key="openai"))
+            assert attempts(await ask(s)) > 1
+            off = {"retry": {**retry, "budget_floor": 0}}
+            s.gateway.reload(from_mapping(configuration(s.lab, models, defaults=off), {}))
+            before = len(entries(s))
+            await ask(s)
+            assert len(entries(s)) == before + 1
+
+    run(scenario)
+
+
+def test_what_waits_for_a_restart_is_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Nobody is led to believe that a reload has moved the port: it is told, by name, until it is true."""
+
+    async def scenario() -> None:
+        path = tmp_path / "standfast.yaml"
+        models: dict[str, object] = {"m": ["openai/gpt-4.1"]}
+        async with stack(models) as s:
+            write(path, s.lab, models, server={"heartbeat": "1s", "open_door": True})
+            assert not reload_from(path, s.plane)
+            assert not caplog.messages
+            server = {"port": 9, "upstream": {"reply_bytes": 1_000_000}, "heartbeat": "1s"}
+            write(path, s.lab, models, server=server, log={"format": "text"})
+            for _ in range(2):
+                assert not reload_from(path, s.plane)
+                assert "before a restart: server.port, server.upstream.reply_bytes, log.format" in caplog.messages[-1]
+            assert s.gateway.services.heartbeat == 1.0
+            caplog.clear()
+            write(path, s.lab, models)
+            assert not reload_from(path, s.plane, {"port": 8000})
+            assert not caplog.messages
+
+    run(scenario)
+
+
 @pytest.mark.parametrize(
     "text",
     [

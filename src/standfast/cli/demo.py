@@ -15,6 +15,7 @@ from standfast.config.load import from_mapping
 from standfast.config.providers import plugin
 from standfast.config.schema import Config
 
+HIGHEST_PORT = 65_535
 LAB_PORTS = (9101, 9102, 9103)
 STAND_INS = {"openai": "gpt-4.1", "anthropic": "claude-sonnet-4-5", "gemini": "gemini-2.5-flash"}
 """Stand-in provider -> the model that it serves, in the order of the ports."""
@@ -30,8 +31,8 @@ def demo(*, host: str | None = None, port: int | None = None, lab_ports: LabPort
         port: 0 takes a free one
         lab_ports: of the stand-ins for OpenAI, Anthropic and Gemini, each 1 or more
     """
-    if min(lab_ports) < 1:
-        fail("--lab-ports takes three ports of 1 or more")
+    if not all(1 <= port <= HIGHEST_PORT for port in lab_ports):
+        fail(f"--lab-ports takes three ports from 1 to {HIGHEST_PORT}")
         return USAGE
     server = overrides(host, port)
     config = from_environment(os.environ, server=server)

@@ -8,9 +8,9 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from standfast.cli import OK
-from standfast.cli.demo import LAB_PORTS, STAND_INS
-from standfast.cli.output import print_json, say
+from standfast.cli import OK, USAGE
+from standfast.cli.demo import HIGHEST_PORT, LAB_PORTS, STAND_INS
+from standfast.cli.output import fail, print_json, say
 from standfast.cli.settings import Json
 from standfast.errors import Fault, StandfastError
 
@@ -31,6 +31,9 @@ def lab(*, ports: Ports = LAB_PORTS, as_json: Json = False) -> int:
         ports: of the stand-ins for OpenAI, Anthropic and Gemini; 0 takes a free one
         as_json: print the addresses as JSON once they listen
     """
+    if not all(0 <= port <= HIGHEST_PORT for port in ports):
+        fail(f"--ports takes three ports from 0 to {HIGHEST_PORT}; 0 takes a free one")
+        return USAGE
     return asyncio.run(_run(dict(zip(STAND_INS, ports, strict=True)), as_json=as_json))
 
 

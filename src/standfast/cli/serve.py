@@ -33,8 +33,9 @@ def serve(
         workers: processes, instead of server.workers
         steady: every jittered wait takes its mean; for drills, never for production
     """
-    settings, path = configuration(config, overrides(host, port, workers))
-    return open_door(settings, path, announcer(settings), rng=Steady() if steady else None)
+    named = overrides(host, port, workers)
+    settings, path = configuration(config, named)
+    return open_door(settings, path, announcer(settings), named=named, rng=Steady() if steady else None)
 
 
 def open_door(
@@ -42,6 +43,8 @@ def open_door(
     path: Path | None,
     announce: Callable[[str], None],
     companion: "Companion | None" = None,
+    *,
+    named: dict[str, object] | None = None,
     rng: random.Random | None = None,
 ) -> int:
     """Serve until told to stop; a port that cannot be had is explained.
@@ -51,12 +54,13 @@ def open_door(
         path: what SIGHUP reads.
         announce: told the address when the port listens.
         companion: started before and stopped after.
+        named: settings of `server` that the command line names; a reload keeps them.
         rng: the gateway's source of chance; None for one of its own.
     """
     from standfast.server.run import serve as run  # noqa: PLC0415 - a wrong configuration is told without it
 
     try:
-        return run(config, config_path=path, announce=announce, companion=companion, rng=rng)
+        return run(config, config_path=path, announce=announce, overrides=named, companion=companion, rng=rng)
     except OSError as error:
         reason = error.strerror or str(error)
         address = f"{config.server.host}:{config.server.port}"

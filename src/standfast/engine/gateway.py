@@ -8,7 +8,7 @@ import random
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Self
+from typing import Literal, Self, get_args
 
 import msgspec
 
@@ -18,17 +18,17 @@ from standfast.canon.deployment import Operation
 from standfast.canon.instants import Monotonic
 from standfast.clock import Clock, SystemClock
 from standfast.config.load import from_mapping, load
+from standfast.config.restart import awaiting_restart
 from standfast.config.routes import AUTO
 from standfast.config.schema import Config
 from standfast.engine.answers import Answers
 from standfast.engine.assemble import Snapshot, assemble, secrets_in
 from standfast.engine.bus import Bus
+from standfast.engine.chats import Chats, Message
 from standfast.engine.checks import Checks
-from standfast.engine.collector import Collector
 from standfast.engine.considering import BYTES_PER_TOKEN, Decision, consider, decide, explained
 from standfast.engine.drive import Drive
 from standfast.engine.inquiry import NO_CONTROLS, Controls, Inquiry
-from standfast.engine.reply import Reply, read_reply, stream_texts
 from standfast.engine.services import Services
 from standfast.engine.target_report import TargetReport
 from standfast.engine.watch import Watch
@@ -44,11 +44,10 @@ from standfast.policy.retry import RetryBudget
 from standfast.policy.route import Route
 from standfast.redact import Redactor
 
-Message = Mapping[str, object]
 CheckKind = Literal["ping", "generate"]
 
 
-class Gateway:
+class Gateway(Chats):
     """Many models behind one door that stays open.
 
     Use it inside a running event loop, as an async context manager::
@@ -74,6 +73,7 @@ class Gateway:
         clock = clock or SystemClock()
         upstream = config.server.upstream
         retry = config.defaults.retry
+        self._begun = config
         self.snapshot: Snapshot = assemble(config)
         self.services = Services(
             clock=clock,
@@ -122,46 +122,14 @@ class Gateway:
 
     # requests
 
-    async def chat(
-        self, model: str, messages: Sequence[Message], *, controls: Controls = NO_CONTROLS, **params: object
-    ) -> Reply:
-        """Ask for a whole answer.
-
-        Args:
-            model: a configured name, or `provider/model`.
-            messages: as in OpenAI's API.
-            controls: session, tags, priority, deadline ...
-            params: further fields of OpenAI's API (`temperature`, `max_tokens` ...).
-
-        Raises:
-            InvalidRequest: the request cannot be understood, or no target can express it.
-            UnknownModel: no such model.
-            RequestFailed: no target gave an answer; has the attempts.
-        """
-        out = Collector()
-        drive = self._submit_chat({"model": model, "messages": messages, **params}, controls, out)
-        await out.whole()
-        return read_reply(out, drive)
-
-    async def stream(
-        self, model: str, messages: Sequence[Message], *, controls: Controls = NO_CONTROLS, **params: object
-    ) -> AsyncIterator[str]:
-        """Ask for an answer piece by piece: yields text as it comes.
-
-        Raises:
-            InvalidRequest, UnknownModel, RequestFailed: as `chat`, before the first piece.
-            BrokenStream: the answer broke off; what was yielded stands, it is not complete.
-        """
-        out = Collector()
-        drive = self._submit_chat({"model": model, "messages": messages, "stream": True, **params}, controls, out)
-        try:
-            async for text in stream_texts(out, drive, self._chat):
-                yield text
-        finally:
-            out.close()
-
     def explain(
-        self, model: str, messages: Sequence[Message], *, controls: Controls = NO_CONTROLS, **params: object
+        self,
+        model: str,
+        messages: Sequence[Message],
+        *,
+        session: str = "",
+        controls: Controls = NO_CONTROLS,
+        **params: object,
     ) -> Decision:
         """Where a chat would go now and why: who was considered, who passed over, what each was worth. Sends nothing.
 
@@ -169,6 +137,7 @@ class Gateway:
             InvalidRequest, UnknownModel: as `chat`.
         """
         envelope = self._chat.read(msgspec.json.encode({"model": model, "messages": messages, **params}))
+        controls = controls.of_session(session)
         inquiry = Inquiry(self._chat, Operation.CHAT, envelope, controls)
         route = self.snapshot.routes.get(model) or self._unlisted(model)[1]
         limited = controls.wishes is not None and controls.wishes.max_cost is not None
@@ -248,28 +217,30 @@ class Gateway:
             inquiry.decision = decide(ask, route, snapshot.fleet, now, excluded)
         return snapshot, ask, route
 
-    def _submit_chat(self, body: Mapping[str, object], controls: Controls, out: Collector) -> Drive:
-        envelope = self._chat.read(msgspec.json.encode(body))
-        drive = self.submit(Inquiry(self._chat, Operation.CHAT, envelope, controls), out)
-        out.attach(drive)
-        return drive
-
     # life
 
-    def reload(self, config: Config) -> None:
+    def reload(self, config: Config) -> tuple[str, ...]:
         """Serve new requests by this configuration; those under way keep the one they began with.
 
-        What was learnt about deployments and keys that are still there is kept. Server settings (host, port, limits of
-        the wire) need a restart.
+        What was learnt about deployments and keys that are still there is kept, and so are the retries under way.
+
+        Returns:
+            The settings (`server.port`, `log.path`) that differ from those the gateway began with and have no effect
+            before a restart: those of `server` (but for `heartbeat`), `log` and `cache`.
 
         Raises:
             LookupError, ValueError: it cannot be put to work; the old one stays.
         """
         self.snapshot = assemble(config, self.snapshot)
+        budget, retry = self.services.budget, config.defaults.retry
+        budget.limit(retry.budget, retry.budget_floor)
+        self.services.bus.changed(tuple(budget.news))
+        budget.news.clear()
         self.services.bus.changed(self.snapshot.fleet.take_news())
         self.checking.wake()
         self.services.heartbeat = config.server.heartbeat
         self.services.redactor.learn(secrets_in(config))
+        return awaiting_restart(self._begun, config)
 
     def cut_off(self) -> None:
         """End everything under way with an explicit error; first what waits, so that nobody's end sets it off."""
@@ -328,9 +299,18 @@ class Gateway:
         """Check every configured target now, all at once: `ping` its provider, or `generate` a tiny answer, for money.
 
         What is found counts for the targets' health.
+
+        Raises:
+            ValueError: another kind of check.
         """
         return [report async for report in self.checks(kind)]
 
     def checks(self, kind: CheckKind = "ping") -> AsyncIterator[TargetReport]:
-        """The same, each report as soon as it is there."""
+        """The same, each report as soon as it is there.
+
+        Raises:
+            ValueError: another kind of check; at once.
+        """
+        if kind not in get_args(CheckKind):
+            raise ValueError(f"a check is `ping` or `generate`, not {kind!r}")
         return self.checking.ordered(Evidence(kind))

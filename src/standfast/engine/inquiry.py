@@ -2,8 +2,7 @@
 
 import math
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -21,6 +20,7 @@ HEADER_PREFIX = "x-standfast-"
 MAX_DEADLINE_MS = 86_400_000
 MAX_COST_USD = 1_000_000.0
 PREFERENCES = ("cost", "speed", "quality")
+CACHING = ("", "off", "refresh")
 TEXT_LIMIT = 256
 TAG_LIMIT = 16
 
@@ -33,6 +33,9 @@ class Wishes(msgspec.Struct, frozen=True):
         max_cost: the most that the answer may be expected to cost, US dollars; None for no limit.
         max_latency: the most that the first token (of a whole reply: the reply) should take, seconds; None for any.
         prefer: `cost`, `speed` or `quality`; empty for a balance.
+
+    Raises:
+        InvalidRequest: one of them cannot have its value.
     """
 
     kind: str = ""
@@ -40,22 +43,34 @@ class Wishes(msgspec.Struct, frozen=True):
     max_latency: float | None = None
     prefer: str = ""
 
+    def __post_init__(self) -> None:
+        if self.kind:
+            _exactly("kind", self.kind, _kind)
+        if self.max_cost is not None:
+            _exactly("max_cost", self.max_cost, _cost)
+        if self.max_latency is not None:
+            _seconds("max_latency", self.max_latency)
+        if self.prefer:
+            _exactly("prefer", self.prefer, _prefer)
 
-@dataclass(frozen=True, slots=True)
-class Controls:
-    """What a request asks of the gateway itself.
+
+class Controls(msgspec.Struct, frozen=True):
+    """What a request asks of the gateway itself; within the same limits as the `x-standfast-*` headers.
 
     Attributes:
         session: requests of one session belong together; empty for none.
         tags: free labels for log and books.
         priority: 1 (shed first) to 5.
-        deadline: seconds that the client is ready to wait; None for the configured total.
+        deadline: seconds that the client is ready to wait, a day at most; None for the configured total.
         fallback: another model may answer.
         trace: tell the attempts in the reply's headers.
         cache: empty to take part where the model keeps answers; `off`: neither give nor keep one; `refresh`: give none,
             keep the new one.
         validate: what the answer must be like, besides what the model's configuration asks; None for nothing more.
         wishes: kind, limits and preference; None if it has none.
+
+    Raises:
+        InvalidRequest: one of them cannot have its value.
     """
 
     session: str = ""
@@ -67,6 +82,34 @@ class Controls:
     cache: str = ""
     validate: ValidateSettings | None = None
     wishes: Wishes | None = None
+
+    def __post_init__(self) -> None:
+        if self.session:
+            _text("session", self.session)
+        if self.tags:
+            _words("tags", self.tags)
+        if type(self.priority) is not int or not LOWEST_PRIORITY <= self.priority <= HIGHEST_PRIORITY:
+            _exactly("priority", self.priority, _priority)
+        if self.deadline is not None:
+            _seconds("deadline", self.deadline)
+        if self.fallback is not True:
+            _flag("fallback", self.fallback)
+        if self.trace is not False:
+            _flag("trace", self.trace)
+        if self.cache not in CACHING:
+            raise InvalidRequest('cache must be "off", "refresh", or empty for on.', param="cache")
+        if self.validate is not None and not isinstance(self.validate, ValidateSettings):
+            raise InvalidRequest("validate must be ValidateSettings.", param="validate")
+        if self.wishes is not None and not isinstance(self.wishes, Wishes):
+            raise InvalidRequest("wishes must be Wishes.", param="wishes")
+
+    def of_session(self, session: str) -> "Controls":
+        """The same for a request of this session; unchanged if it is empty.
+
+        Raises:
+            InvalidRequest: it cannot be a session's name.
+        """
+        return msgspec.structs.replace(self, session=_text("session", session)) if session else self
 
 
 NO_CONTROLS = Controls()
@@ -191,6 +234,30 @@ def _cost(name: str, value: object) -> float:
     if not 0.0 <= number <= MAX_COST_USD:
         raise InvalidRequest(f"{name} must be a number of US dollars, for instance 0.01.", param=name)
     return number
+
+
+def _exactly(name: str, value: object, read: Callable[[str, object], object]) -> None:
+    """A value as it is in a `Controls`: what the reader of headers makes of it, and not only what it accepts."""
+    understood = read(name, value)
+    if understood != value:
+        raise InvalidRequest(f"{name} must be written {understood!r}.", param=name)
+
+
+def _words(name: str, value: object) -> None:
+    if not isinstance(value, tuple):
+        raise InvalidRequest(f"{name} must be a tuple of at most {TAG_LIMIT} words.", param=name)
+    _tags(name, list(value))
+
+
+def _flag(name: str, value: object) -> None:
+    if type(value) is not bool:
+        raise InvalidRequest(f"{name} must be True or False.", param=name)
+
+
+def _seconds(name: str, value: object) -> None:
+    low, high = 0.001, MAX_DEADLINE_MS // 1000
+    if not isinstance(value, int | float) or isinstance(value, bool) or not low <= value <= high:
+        raise InvalidRequest(f"{name} must be a number of seconds from {low} to {high}.", param=name)
 
 
 _KIND = re.compile(r"[a-z][a-z0-9_-]{0,31}")

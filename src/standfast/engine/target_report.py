@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from standfast.canon.deployment import Deployment
-from standfast.canon.failure import Failure
+from standfast.canon.failure import Failure, FailureKind
 from standfast.canon.instants import Monotonic
 from standfast.engine.assemble import Snapshot
 from standfast.policy.breaker import LETTING, State
@@ -11,6 +11,12 @@ from standfast.policy.health_check import Check, Evidence, HealthState, verdict
 from standfast.policy.places import Standing
 
 UNPRICED = "Its price is unknown: a check is counted at 5 and 25 dollars per million tokens. Write it under `facts`."
+
+TIMED_OUT = {
+    FailureKind.CONNECT_TIMEOUT: "Check the network path to the provider.",
+    FailureKind.FIRST_TOKEN_TIMEOUT: "Check again; if this is the provider's normal pace, raise health.timeout.",
+}
+"""What to do about a check that was late: it obeys `health.timeout`, and none of the requests' time-outs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +98,11 @@ def _unchecked(standing: Standing) -> str:
 
 def _advice(standing: Standing, failure: Failure | None, state: HealthState, *, slow: bool) -> str:
     if failure is not None:
-        return failure.meaning.advice
+        return TIMED_OUT.get(failure.kind, failure.meaning.advice)
     if not standing.free_keys:
         return "Wait until a key's rest is over, or add keys."
     if standing.breaker is State.FORCED_OPEN:
-        return "Release its breaker (`force` in the configuration, or the operator's command) to let it serve again."
+        return "Take `force` out of its `breaker` in the configuration, or call `Gateway.force_breaker(target, None)`."
     if standing.breaker not in LETTING:
         return "Nothing: the breaker tries it again by itself."
     if state in (HealthState.DEGRADED, HealthState.UNHEALTHY):

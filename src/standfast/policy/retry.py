@@ -74,6 +74,11 @@ class RetryBudget:
         self.spent = False
         self.news: list[Change] = []
 
+    def limit(self, share: float, floor: int) -> None:
+        """Other limits from now on; what is under way stays counted, though it be more than they allow."""
+        self._share, self._floor = share, floor
+        self._recover()
+
     def started(self) -> None:
         """A request came."""
         self.in_flight += 1
@@ -95,6 +100,9 @@ class RetryBudget:
     def give_back(self) -> None:
         """A retry that was taken is over."""
         self.retrying = max(0, self.retrying - 1)
+        self._recover()
+
+    def _recover(self) -> None:
         if self.spent and 2 * self.retrying <= self._room:
             self._turn(spent=False)
 

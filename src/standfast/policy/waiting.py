@@ -5,7 +5,8 @@ Rules:
 * A request waits when nothing but limits (of keys, of requests at the same time) keeps it from being sent, and a short
   wait may suffice: until the line's own limit and never beyond its deadline. A wait that is known to be longer is not
   begun, and neither is one that is to be expected longer because too many go first (`policy.shedding`).
-* Who is denied again when it is its turn keeps its place in the line, and the time since which it waits.
+* Who is denied again when it is its turn keeps its place in the line, and the time since which it waits. If it cannot
+  line up again, its turn has cost its caller nothing.
 * Only who is first for a deployment is told when to look again; who stands behind others is woken when they are sent
   or leave. So the order holds even where small requests would slip through limits that stop a large one.
 * A request that waits is no work under way, so it does not make the retry budget larger.
@@ -51,6 +52,22 @@ class Waiting:
 
     def enter(self, now: Monotonic) -> Queue | None:
         """Wait, if that may help; None if it does not."""
+        queue = self._enter(now)
+        if queue is None and self._ticket is not None:
+            self._effort.fleet.line.give_back(self._ticket)
+        return queue
+
+    def leave(self, *, gone: bool = False) -> bool:
+        """Wait no longer; was it waiting? `gone` if the line has handed out or shed the ticket already."""
+        if not self._in_line:
+            return False
+        self._in_line = False
+        if self._ticket is not None and not gone:
+            self._effort.fleet.line.leave(self._ticket)
+        self._effort.budget.started()
+        return True
+
+    def _enter(self, now: Monotonic) -> Queue | None:
         effort = self._effort
         line, deadline = effort.fleet.line, effort.ask.deadline
         found = effort.wishes.busy(now)
@@ -76,16 +93,6 @@ class Waiting:
         self._ticket, self._in_line = ticket, True
         effort.budget.ended()
         return Queue(ticket)
-
-    def leave(self, *, gone: bool = False) -> bool:
-        """Wait no longer; was it waiting? `gone` if the line has handed out or shed the ticket already."""
-        if not self._in_line:
-            return False
-        self._in_line = False
-        if self._ticket is not None and not gone:
-            self._effort.fleet.line.leave(self._ticket)
-        self._effort.budget.started()
-        return True
 
     def _ripe(self, found: list[tuple[Monotonic, Target]], deadline: Monotonic, now: Monotonic) -> Monotonic | None:
         """When to look again; None if it is known to be too late then."""

@@ -1,8 +1,9 @@
 """The data plane's routes: from an HTTP request to an inquiry, and errors back in the client's own format."""
 
 import logging
-from dataclasses import replace
 from http import HTTPStatus
+
+import msgspec
 
 from standfast import plugins
 from standfast.canon.deployment import Operation
@@ -126,7 +127,7 @@ class DataPlane:
         models = self.gateway.snapshot.routes
         body, fallback = read_simple_chat(request.body, default_model=next(iter(models), ""))
         if not fallback:
-            controls = replace(controls, fallback=False)
+            controls = msgspec.structs.replace(controls, fallback=False)
         simple = SimpleChat(out, self.gateway.services.clock)
         drive = self.gateway.submit(
             Inquiry(self._chat, Operation.CHAT, self._chat.read(body), controls, caller), simple

@@ -8,7 +8,8 @@ import os
 import random
 import signal
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 
 import uvicorn
@@ -43,6 +44,7 @@ def serve(
     *,
     config_path: Path | None,
     announce: Announce,
+    overrides: Mapping[str, object] | None = None,
     companion: "Companion | None" = None,
     rng: random.Random | None = None,
 ) -> int:
@@ -52,6 +54,7 @@ def serve(
         config: checked.
         config_path: what SIGHUP reads; None if there is no file.
         announce: told once that the port listens.
+        overrides: settings of `server` that the command line names; they hold over a reload, too.
         companion: started before and stopped after, in the same loop (the stand-in providers of the demo).
         rng: the gateway's source of chance; None for one of its own.
 
@@ -67,7 +70,8 @@ def serve(
     address = f"http://{shown}:{port}"
 
     def worker(announce: Announce) -> int:
-        return Worker(config, config_path, listener, lambda: announce(address), companion=companion, rng=rng).run()
+        started = partial(announce, address)
+        return Worker(config, config_path, listener, started, overrides=overrides, companion=companion, rng=rng).run()
 
     if config.server.workers == 1:
         return worker(announce)
@@ -97,6 +101,7 @@ class Worker:
         config_path: what SIGHUP reads; None if there is no file.
         listener: a bound socket.
         started: called when the port listens.
+        overrides: settings of `server` that the command line names.
         companion: started before and stopped after.
         rng: the gateway's source of chance; None for one of its own.
     """
@@ -108,12 +113,14 @@ class Worker:
         listener: socket.socket,
         started: Callable[[], None],
         *,
+        overrides: Mapping[str, object] | None = None,
         companion: Companion | None = None,
         rng: random.Random | None = None,
     ) -> None:
         self._rng = rng
         self._config = config
         self._config_path = config_path
+        self._overrides = overrides
         self._listener = listener
         self._started = started
         self._companion = companion
@@ -185,7 +192,7 @@ class Worker:
 
     def _handle_reload(self, plane: DataPlane) -> None:
         def reload() -> None:
-            error = reload_from(self._config_path, plane)
+            error = reload_from(self._config_path, plane, self._overrides)
             self._status.reload_error = error
             if error:
                 log.error("reload refused, the old configuration serves on: %s", error)
@@ -197,8 +204,10 @@ class Worker:
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reload)
 
 
-def reload_from(path: Path | None, plane: DataPlane) -> str:
+def reload_from(path: Path | None, plane: DataPlane, overrides: Mapping[str, object] | None = None) -> str:
     """Read the configuration anew and swap it in; validated whole, the old one kept on any error.
+
+    What has changed and waits for a restart is logged by name.
 
     Returns:
         Why it was refused; empty if it was accepted.
@@ -206,12 +215,14 @@ def reload_from(path: Path | None, plane: DataPlane) -> str:
     if path is None:
         return "the gateway was started without a configuration file"
     try:
-        config = load(path, os.environ)
+        config = load(path, os.environ, server=overrides)
         callers = _callers(config)
-        plane.gateway.reload(config)
+        waiting = plane.gateway.reload(config)
     except (ConfigError, LookupError, ValueError) as error:
         return str(error)
     plane.callers = callers
+    if waiting:
+        log.warning("changed in the file, without effect before a restart: %s", ", ".join(waiting))
     return ""
 
 
