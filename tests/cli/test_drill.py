@@ -29,6 +29,7 @@ SCENARIO = {
         "*": {
             "first_token": {"low": "20ms", "high": "60ms"},
             "per_token": "2ms",
+            "price": {"input": 2, "output": 8},
         },
         "primary": {
             "limits": {"rpm": 1200},
@@ -85,6 +86,7 @@ def test_a_drill_and_its_rehearsal(run: Run, tmp_path: Path) -> None:
     assert drill["figures"]["answered"] + drill["figures"]["broken"] + drill["figures"]["unavailable"] == 90
     assert drill["figures"]["answered"] >= 80
     assert drill["figures"]["attempts"] >= 90
+    assert drill["figures"]["cost"] == pytest.approx(rehearsal["figures"]["cost"], rel=0.15), "streams cost, too"
     for each in (drill, rehearsal):
         failed = {kind for row in each["targets"] for kind in row["failures"]}
         assert {"connect_failed", "server_error", "invalid_reply"} <= failed

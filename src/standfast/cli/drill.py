@@ -49,7 +49,8 @@ def drill(
     Args:
         config: configuration file; one argument alone is the scenario, performed with its own configuration
         scenario: a name (see standfast simulate --list) or a YAML file
-        minutes: how long it lasts; a longer scenario is squeezed into that, and the rehearsal with it
+        minutes: for how long requests come; a longer scenario is squeezed into that, and the rehearsal with it. Answers
+            under way then run to their end: where streams are twenty times slower, that takes minutes more
         rate: requests a second on average; the scenario's own, but 5 at least
         seed: where chance begins
         gateway: address of one that runs with this configuration, its providers at http://127.0.0.1:PORT; without it

@@ -136,6 +136,7 @@ class Callers:
             served = heard.headers.get("x-standfast-deployment", "")
             fallback = heard.headers.get("x-standfast-fallback") == "true"
             served = served if served in self.tally.targets else request.route.targets[0].name
+            self.tally.targets[served].work(request.prompt, request.completion, useful=True)
             self.tally.ended(answer(request, now, served, fallback=fallback, first=first, tries=tries))
             return
         if heard.finished:

@@ -1,4 +1,8 @@
-"""What the gateway says of itself: attempts and changes of state, from its Prometheus metrics before and after."""
+"""What the gateway says of itself: attempts and changes of state, from its Prometheus metrics before and after.
+
+Not tokens: a provider that speaks OpenAI's format counts those of a stream only for clients that ask for it, and these
+callers do not. Callers know what they have asked for and what they got.
+"""
 
 import re
 from collections import Counter
@@ -7,7 +11,7 @@ from collections.abc import Mapping
 from standfast.canon.failure import FailureKind
 from standfast.sim.tally import Tally
 
-ATTEMPTS, CHANGES, TOKENS = "standfast_attempts_total", "standfast_state_changes_total", "standfast_tokens_total"
+ATTEMPTS, CHANGES = "standfast_attempts_total", "standfast_state_changes_total"
 
 _LINE = re.compile(r"^(\w+)\{(.*)\} ([0-9.e+]+)$", re.MULTILINE)
 _LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
@@ -19,7 +23,6 @@ Key = tuple[str, str, str]
 _LABELS: Mapping[str, tuple[str, str]] = {
     ATTEMPTS: ("deployment", "outcome"),
     CHANGES: ("subject", "state"),
-    TOKENS: ("deployment", "kind"),
 }
 
 
@@ -36,14 +39,11 @@ def read(text: str) -> Counter[Key]:
 
 def enter(tally: Tally, before: Counter[Key], after: Counter[Key]) -> None:
     """Put what has happened in between into the books; targets that they do not know are left out."""
-    tokens: dict[str, dict[str, int]] = {}
     for (name, one, other), value in (after - before).items():
         if name == CHANGES:
             tally.changed[f"{one} {other}"] = tally.changed.get(f"{one} {other}", 0) + value
         elif one not in tally.targets:
             continue
-        elif name == TOKENS:
-            tokens.setdefault(one, {})[other] = value
         else:
             target = tally.targets[one]
             target.attempts += value
@@ -54,5 +54,3 @@ def enter(tally: Tally, before: Counter[Key], after: Counter[Key]) -> None:
                 target.failures[kind] = target.failures.get(kind, 0) + value
             else:
                 target.cancelled += value
-    for name, kinds in tokens.items():
-        tally.targets[name].work(kinds.get("prompt", 0), kinds.get("completion", 0), useful=True)
