@@ -1,5 +1,6 @@
 """A scenario from an access log: what was recorded comes out again."""
 
+import random
 from pathlib import Path
 
 import pytest
@@ -203,3 +204,35 @@ def test_a_rehearsed_day_calibrated_from_its_own_log_looks_the_same(tmp_path: Pa
         assert figure(after, name) == pytest.approx(figure(before, name), rel=0.1), name
     assert figure(after, "attempts_per_request") == pytest.approx(figure(before, "attempts_per_request"), rel=0.03)
     assert figure(after, "failovers") == pytest.approx(figure(before, "failovers"), rel=0.25)
+
+
+def test_streams_without_usage_last_as_long_as_in_the_log(tmp_path: Path) -> None:
+    """OpenAI's format reports usage only to a client that asks: the pace comes from durations, and a note says so."""
+    rng = random.Random(3)
+    lines = []
+    for at in range(3_000):
+        first = rng.lognormvariate(-1, 0.4)
+        other = at % 5 == 0
+        end = first + rng.lognormvariate(1.5 if other else 0.7, 0.6)
+        target = "anthropic/b" if other else "openai/a"
+        attempt = Attempt(target, 0, Outcome.SUCCESS, None, 0.0, first, end, Usage(300, 180) if other else None)
+        lines.append(record(float(at), attempt))
+    house = config()
+    found = read(tmp_path, *lines, house=house)
+    (note,) = (note for note in found.notes if "do not say how long" in note)
+    assert "openai/a" in note
+    assert "anthropic/b" not in note
+    assert "180 tokens" in note
+    played = report(found.scenario, house)
+    ends = sorted(line.total for line in lines if line.deployment == "openai/a")
+    assert figure(played, "p50_total_ms") == pytest.approx(ends[len(ends) // 2] * 1e3, rel=0.1)
+    assert figure(played, "p95_total_ms") == pytest.approx(ends[int(len(ends) * 0.95)] * 1e3, rel=0.12)
+
+
+def test_a_log_without_any_usage_keeps_its_durations(tmp_path: Path) -> None:
+    """The assumed size stands in the scenario, and the pace is made for it."""
+    attempt = Attempt("openai/a", 0, Outcome.SUCCESS, None, 0.0, 0.107, 2.171)
+    found = read(tmp_path, *(record(float(at), attempt) for at in range(200)))
+    assert found.scenario.workload.completion_tokens.value == 250
+    assert figure(report(found.scenario), "p50_total_ms") == pytest.approx(2_171, rel=0.02)
+    assert figure(report(found.scenario), "p50_first_token_ms") == pytest.approx(107, rel=0.02)

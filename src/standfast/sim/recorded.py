@@ -39,6 +39,9 @@ MOST_CALLERS, MOST_SESSIONS, MOST_NAMED = 50, 100_000, 5
 
 SUCCESS = 200
 
+ASSUMED = 250.0
+"""Tokens of an answer where no line says any: the median of a scenario that does not say it either."""
+
 
 class _Usage(msgspec.Struct):
     prompt: int = 0
@@ -116,6 +119,7 @@ class _Books:
     sessions: set[str] = field(default_factory=set)
     prompt: Sketch = field(default_factory=Sketch)
     completion: Sketch = field(default_factory=Sketch)
+    tokens: int = 0
     first: Sketch = field(default_factory=Sketch)
     total: Sketch = field(default_factory=Sketch)
     targets: dict[str, TargetRecord] = field(default_factory=dict)
@@ -157,6 +161,7 @@ class _Books:
         if line.usage is not None:
             self.prompt.add(line.usage.prompt)
             self.completion.add(line.usage.completion)
+            self.tokens += line.usage.completion
         at = received
         for each, kind in zip(line.attempts, kinds, strict=True):
             at += each.ms / 1e3
@@ -180,20 +185,18 @@ class _Books:
         if line.first_token_ms is None or line.total_ms is None:
             return
         first = max(0.0, seconds - max(0.0, line.total_ms - line.first_token_ms) / 1e3)
-        record.first.add(first)
-        self.every.first.add(first)
         tokens = line.usage.completion if line.usage is not None else 0
-        if tokens > 1:
-            record.pace.add((seconds - first) / (tokens - 1))
-            self.every.pace.add((seconds - first) / (tokens - 1))
+        record.streamed(first, seconds - first, tokens)
+        self.every.streamed(first, seconds - first, tokens)
 
     # what came of it
 
     def scenario(self, name: str) -> Scenario:
         """The scenario that these books describe."""
         duration = max(1.0, self.latest - self.earliest)
-        upstreams = {"*": self.every.section(ordinary=False)} if self.every.said else {}
-        upstreams |= {target: record.section() for target, record in sorted(self.targets.items())}
+        size = self._size()
+        upstreams = {"*": self.every.section(size, ordinary=False)} if self.every.said else {}
+        upstreams |= {target: record.section(size) for target, record in sorted(self.targets.items())}
         troubles = [
             trouble
             for target, record in sorted(self.targets.items())
@@ -220,12 +223,29 @@ class _Books:
         }
         if self.prompt.count:
             workload |= {"prompt_tokens": table(self.prompt), "completion_tokens": table(self.completion)}
+        size = self._size()
+        if size is not None:
+            workload["completion_tokens"] = size
         if set(self.callers) != {""}:
             often = Counter({f"caller-{at}": n for at, (_, n) in enumerate(self.callers.most_common(MOST_CALLERS), 1)})
             workload["callers"] = shares(often)
         if self.sessions:
             workload["sessions"] = len(self.sessions)
         return workload
+
+    def _unsized(self) -> list[str]:
+        """The targets whose streams do not say how long they are: OpenAI's format tells only a client that asks."""
+        return sorted(target for target, record in self.targets.items() if not record.sizes_known)
+
+    def _size(self) -> float | None:
+        """Tokens that every answer is taken to have; None where the streams of all targets say their own.
+
+        One size for all, since sizes are drawn independently of the pace: with a spread, durations would spread more
+        than those in the log. It is the mean of the answers that say theirs.
+        """
+        if not self._unsized():
+            return None
+        return max(2.0, round(self.tokens / self.completion.count)) if self.tokens else ASSUMED
 
     def _curve(self, duration: float) -> list[float]:
         """Rates at equally spaced instants: each is the mean of the pieces on both sides."""
@@ -255,6 +275,12 @@ class _Books:
             notes.append(measured)
             if not self.prompt.count:
                 notes.append("no line reports usage: the sizes of requests and answers are assumed")
+            size = self._size()
+            if size is not None:
+                notes.append(
+                    f"the streams of {', '.join(self._unsized())} do not say how long they are: every answer is taken"
+                    f" to have {size:g} tokens, and its pace is what makes streams last as long as in the log"
+                )
         if self.broken:
             more = " ..." if self.broken > len(self.named) else ""
             notes.append(
