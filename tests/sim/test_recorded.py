@@ -236,3 +236,86 @@ def test_a_log_without_any_usage_keeps_its_durations(tmp_path: Path) -> None:
     assert found.scenario.workload.completion_tokens.value == 250
     assert figure(report(found.scenario), "p50_total_ms") == pytest.approx(2_171, rel=0.02)
     assert figure(report(found.scenario), "p50_first_token_ms") == pytest.approx(107, rel=0.02)
+
+
+def cancelled(end: float, target: str = "openai/a", first: float | None = None) -> Attempt:
+    """An attempt that was not waited for."""
+    return Attempt(target, 0, Outcome.CANCELLED, None, 0.0, first, end)
+
+
+def first_token(found: Recorded, target: str, percentile: float) -> float:
+    """A quantile, seconds."""
+    spread = found.scenario.upstreams[target].first_token
+    assert spread is not None
+    assert spread.quantiles is not None
+    return spread.quantiles[percentile]
+
+
+def test_attempts_that_lost_a_hedge_would_have_taken_longer(tmp_path: Path) -> None:
+    """A primary hedged at one second is as slow as it is, not as its winners are."""
+    rng = random.Random(11)
+    lines, truth = [], []
+    for at in range(4_000):
+        first, other = rng.lognormvariate(-0.5, 1.0), 1.0 + rng.lognormvariate(-0.7, 0.8)
+        truth.append(first)
+        if first <= other:
+            losers = [cancelled(first - 1.0, "anthropic/b")] if first > 1.0 else []
+            attempts = [*losers, answer(first=first, end=first + 1.0)]
+        else:
+            attempts = [cancelled(other), answer(1.0, other - 1.0, other, "anthropic/b")]
+        lines.append(record(float(at), *attempts))
+    found = read(tmp_path, *lines)
+    truth.sort()
+    assert first_token(found, "openai/a", 50) == pytest.approx(truth[2_000], rel=0.05)
+    assert first_token(found, "openai/a", 90) == pytest.approx(truth[3_600], rel=0.1)
+    count = sum(each.outcome is Outcome.CANCELLED for line in lines for each in line.attempts)
+    assert any(note.startswith(f"{count} attempts were cut short") for note in found.notes)
+
+
+def test_whole_replies_that_were_cut_short_count_too(tmp_path: Path) -> None:
+    """Half of the replies were given up at two seconds: the median is not below."""
+    lines = [record(float(at), answer(end=1.0), stream=False) for at in range(49)]
+    lines += [record(50.0 + at, cancelled(2.0), stream=False, status=499) for at in range(49)]
+    lines += [record(100.0 + at, answer(end=3.0), stream=False) for at in range(2)]
+    whole = read(tmp_path, *lines).scenario.upstreams["openai/a"].whole
+    assert whole is not None
+    assert whole.quantiles is not None
+    assert whole.quantiles[25] == pytest.approx(1.0, rel=0.01)
+    assert whole.quantiles[50] == pytest.approx(3.0, rel=0.01)
+
+
+def test_a_stream_cut_after_its_first_token_tells_when_that_came(tmp_path: Path) -> None:
+    """The caller left in the middle of the answer: the first token is measured, not cut."""
+    lines = [
+        record(float(at), cancelled(2.0, first=0.5), first_token=0.5, status=499, code="client_cancelled")
+        for at in range(30)
+    ]
+    lines += [record(40.0 + at, answer(first=0.3)) for at in range(10)]
+    found = read(tmp_path, *lines)
+    assert first_token(found, "openai/a", 50) == pytest.approx(0.5, rel=0.01)
+    assert first_token(found, "openai/a", 95) == pytest.approx(0.5, rel=0.01)
+
+
+def test_a_target_of_which_nothing_ended_is_named(tmp_path: Path) -> None:
+    """Its latency is that of all, which a note says."""
+    lines = [record(float(at), cancelled(1.0, "anthropic/b"), answer()) for at in range(30)]
+    found = read(tmp_path, *lines)
+    assert any("no attempt at anthropic/b came to an end of its own, 30" in note for note in found.notes)
+    assert first_token(found, "*", 50) == pytest.approx(0.4, rel=0.01)
+
+
+def test_requests_out_of_time_are_counted(tmp_path: Path) -> None:
+    """What callers allowed is not in a log."""
+    late = record(0.0, cancelled(1.0), status=504, code="deadline_passed")
+    found = read(tmp_path, late, *(record(1.0 + at, answer()) for at in range(30)))
+    assert any(note.startswith("1 requests ran out of their own time") for note in found.notes)
+
+
+@pytest.mark.parametrize("kind", ["deadline_passed", "client_cancelled"])
+def test_a_failure_of_ours_is_none_of_the_upstream(tmp_path: Path, kind: str) -> None:
+    """Whatever the outcome says: nobody waited, and no section can name such an error."""
+    lines = [record(float(at), answer()) for at in range(20)]
+    lines += [record(30.0 + at, failure(FailureKind(kind), end=3.0)) for at in range(7)]
+    found = read(tmp_path, *lines)
+    assert found.scenario.upstreams["openai/a"].errors is None
+    assert found.scenario.troubles == ()

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from standfast.canon.failure import FailureKind
+from standfast.sim.censored import Durations
 from standfast.sim.sketch import Sketch
 
 IN_A_ROW = 5
@@ -41,11 +42,11 @@ class TargetRecord:
         sized: streams that reported how long they were; `pace` is theirs.
     """
 
-    first: Sketch = field(default_factory=Sketch)
-    rest: Sketch = field(default_factory=Sketch)
+    first: Durations = field(default_factory=Durations)
+    rest: Durations = field(default_factory=Durations)
     sized: int = 0
     pace: Sketch = field(default_factory=Sketch)
-    whole: Sketch = field(default_factory=Sketch)
+    whole: Durations = field(default_factory=Durations)
     _successes: int = 0
     _failures: Counter[FailureKind] = field(default_factory=Counter)
     _told: dict[FailureKind, Sketch] = field(default_factory=dict)
@@ -58,6 +59,11 @@ class TargetRecord:
     def said(self) -> bool:
         """Is there any distribution?"""
         return bool(self.first.count or self.whole.count)
+
+    @property
+    def cut_short(self) -> int:
+        """Attempts that nobody waited for to the first content, or to the whole reply."""
+        return self.first.cut_short + self.whole.cut_short
 
     @property
     def sizes_known(self) -> bool:
@@ -141,7 +147,7 @@ class TargetRecord:
         return error | {"after": table(told)} if told is not None else error
 
 
-def table(sketch: Sketch, factor: float = 1.0) -> dict[str, object]:
+def table(sketch: Sketch | Durations, factor: float = 1.0) -> dict[str, object]:
     """The quantiles of a sketch, each times `factor`, as a scenario writes them."""
     rows = {0.0: sketch.quantile(0.0), **{each: sketch.quantile(each / 100.0) for each in PERCENTILES}}
     rows[100.0] = sketch.largest

@@ -26,11 +26,14 @@ from standfast.canon.failure import FailureKind
 from standfast.config.schema import Config
 from standfast.errors import ConfigError, Problem
 from standfast.sim.observed import TargetRecord, shares, table
-from standfast.sim.settings import Scenario
+from standfast.sim.settings import OURS, Scenario
 from standfast.sim.sketch import Sketch
 
 SLOT = 10.0
 """Seconds: how finely arrivals are counted."""
+
+ROUNDING = 1.0
+"""Milliseconds by which durations of one line may disagree."""
 
 POINTS = 96
 """Pieces of the arrival curve: a quarter of an hour each in a day."""
@@ -60,6 +63,7 @@ class _Line(msgspec.Struct):
     time: str
     model: str = ""
     status: int = 0
+    code: str = ""
     stream: bool = False
     attempts: list[_Attempt] = []
     first_token_ms: float | None = None
@@ -68,6 +72,11 @@ class _Line(msgspec.Struct):
     caller: str = ""
     session: str = ""
     priority: int = 3
+
+    @property
+    def rest(self) -> float:
+        """Seconds from the first content of a stream to its end."""
+        return max(0.0, (self.total_ms or 0.0) - (self.first_token_ms or 0.0)) / 1e3
 
 
 @dataclass(slots=True)
@@ -108,6 +117,8 @@ class _Books:
     count: int = 0
     answered: int = 0
     streams: int = 0
+    cut: int = 0
+    late: int = 0
     lines: int = 0
     broken: int = 0
     named: list[int] = field(default_factory=list)
@@ -168,8 +179,11 @@ class _Books:
             record = self.targets.setdefault(each.target, TargetRecord())
             if each.outcome == "success":
                 self._success(line, each, record, at)
+            elif each.outcome == "cancelled" or kind in OURS:
+                self._cut(line, each, record)
             elif kind is not None and each.outcome == "failure":
                 record.failed(kind, each.ms / 1e3, at)
+        self.late += line.code == FailureKind.DEADLINE_PASSED
         if line.status == SUCCESS and line.total_ms is not None:
             self.answered += 1
             self.total.add(line.total_ms / 1e3)
@@ -184,10 +198,26 @@ class _Books:
             return
         if line.first_token_ms is None or line.total_ms is None:
             return
-        first = max(0.0, seconds - max(0.0, line.total_ms - line.first_token_ms) / 1e3)
+        first = max(0.0, seconds - line.rest)
         tokens = line.usage.completion if line.usage is not None else 0
         record.streamed(first, seconds - first, tokens)
         self.every.streamed(first, seconds - first, tokens)
+
+    def _cut(self, line: _Line, attempt: _Attempt, record: TargetRecord) -> None:
+        """An attempt that was ended from our side: it would have taken longer."""
+        seconds = attempt.ms / 1e3
+        self.cut += 1
+        told = _interrupted(line)
+        for each in (record, self.every):
+            if not line.stream:
+                each.whole.cut(seconds)
+            elif not any(attempt is one for one in told):
+                each.first.cut(seconds)
+            elif len(told) == 1:
+                each.first.add(max(0.0, seconds - line.rest))
+                each.rest.cut(line.rest)
+            else:  # one of them had content, nobody knows which: what is true of both
+                each.first.cut(max(0.0, seconds - line.rest))
 
     # what came of it
 
@@ -281,6 +311,22 @@ class _Books:
                     f"the streams of {', '.join(self._unsized())} do not say how long they are: every answer is taken"
                     f" to have {size:g} tokens, and its pace is what makes streams last as long as in the log"
                 )
+            if self.cut:
+                notes.append(
+                    f"{self.cut} attempts were cut short (a hedge that lost, a deadline, a caller who left): each"
+                    " counts as one that would have taken longer"
+                )
+            notes += [
+                f"no attempt at {target} came to an end of its own, {record.cut_short} were cut short: its latency is"
+                " not known, that of all is taken"
+                for target, record in sorted(self.targets.items())
+                if record.cut_short and not record.said
+            ]
+            if self.late:
+                notes.append(
+                    f"{self.late} requests ran out of their own time ({FailureKind.DEADLINE_PASSED}): deadlines of"
+                    " callers are not in a log and not rehearsed; workload.deadline sets one for all"
+                )
         if self.broken:
             more = " ..." if self.broken > len(self.named) else ""
             notes.append(
@@ -289,3 +335,15 @@ class _Books:
         for model, count in self.foreign.most_common(MOST_NAMED):
             notes.append(f"left out {count} requests for {model!r}, which the configuration does not have")
         return notes
+
+
+def _interrupted(line: _Line) -> list[_Attempt]:
+    """Of a stream that went out in part: the attempts ended from our side that may have been the one it came from.
+
+    That one was under way for at least as long as content went out. A winner in the same line means that the others
+    were closed at its first content and had none.
+    """
+    if line.first_token_ms is None or any(each.outcome == "success" for each in line.attempts):
+        return []
+    cut = [each for each in line.attempts if each.outcome == "cancelled" or each.kind in OURS]
+    return [each for each in cut if each.ms >= line.rest * 1e3 - ROUNDING]
