@@ -1,9 +1,13 @@
 """A scenario from an access log: what was recorded comes out again."""
 
+import json
+import os
 import random
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from standfast.canon.attempt import Attempt, Outcome
 from standfast.canon.deployment import Operation
@@ -319,3 +323,100 @@ def test_a_failure_of_ours_is_none_of_the_upstream(tmp_path: Path, kind: str) ->
     found = read(tmp_path, *lines)
     assert found.scenario.upstreams["openai/a"].errors is None
     assert found.scenario.troubles == ()
+
+
+def test_answers_from_the_cache_never_went_upstream(tmp_path: Path) -> None:
+    """They are neither arrivals nor answers of the upstream; a note counts them."""
+    lines = [record(float(at), answer()) for at in range(30)]
+    kept = [replace(record(40.0 + at, answer()), attempts=(), source="cache", total=0.001) for at in range(50)]
+    found = read(tmp_path, *lines, *kept)
+    assert found.scenario.workload.requests == 30
+    assert found.scenario.duration == pytest.approx(29)
+    assert "50 answers came from the cache: not rehearsed, and left out" in found.notes
+    assert any("whole answer p50 2" in note for note in found.notes)
+
+
+@pytest.mark.parametrize("source", ["stale", "fallback"])
+def test_what_stands_in_for_an_error_is_no_answer(tmp_path: Path, source: str) -> None:
+    """The request came and wanted an upstream, which failed: it stays an arrival, unanswered."""
+    lines = [record(float(at), answer()) for at in range(30)]
+    down = [
+        replace(record(30.0 + at, failure(FailureKind.SERVER_ERROR)), status=200, code="", source=source)
+        for at in range(10)
+    ]
+    found = read(tmp_path, *lines, *down)
+    assert found.scenario.workload.requests == 40
+    assert len(found.scenario.troubles) == 1
+    assert any("75.0000% answered" in note for note in found.notes)
+    assert any(note.startswith("10 answers were kept ones or the fallback message") for note in found.notes)
+
+
+def test_other_operations_are_kept_apart(tmp_path: Path) -> None:
+    """An embedding takes 20 ms and says nothing of a chat."""
+    lines = [record(float(at), answer(end=2.0), stream=False) for at in range(40)]
+    lines += [record(at + 0.5, answer(end=0.02), stream=False, operation=Operation.EMBEDDINGS) for at in range(30)]
+    found = read(tmp_path, *lines)
+    assert found.scenario.workload.requests == 40
+    whole = found.scenario.upstreams["openai/a"].whole
+    assert whole is not None
+    assert whole.quantiles is not None
+    assert whole.quantiles[0] == pytest.approx(2.0, rel=0.01)
+    assert "left out 30 requests for embeddings: most are for chat" in found.notes
+
+
+WRONG_CLOCKS = (
+    "1970-01-01T00:00:00.000Z",
+    "9999-12-31T23:59:59.999Z",
+    "0001-01-01T00:00:00.000Z",
+    "0001-01-01T00:00:00",
+    "9999-12-31T23:59:59-12:00",
+)
+
+
+@pytest.mark.parametrize("wrong", WRONG_CLOCKS)
+def test_a_wrong_clock_does_not_make_a_day_last_for_decades(tmp_path: Path, wrong: str) -> None:
+    """A line far from all others is left out and named, wherever it stands."""
+    lines = [json_line(record(float(at), answer()), NOON) for at in range(30)]
+    for place in (0, 12, 29):
+        time = json.loads(lines[place])["time"]
+        found = read(tmp_path, *lines[:place], lines[place].replace(time, wrong), *lines[place + 1 :])
+        assert found.scenario.workload.requests == 29
+        assert found.scenario.duration < 30
+        assert any(note.startswith("left out 1 lines") and note.endswith(f": {place + 1}") for note in found.notes)
+
+
+def test_of_a_log_in_parts_the_fullest_is_taken(tmp_path: Path) -> None:
+    """Three days in spring and three in summer: the quieter part is counted, and its first lines are named."""
+    day = 86_400.0
+    lines = [record(at * day, answer()) for at in range(3)] + [
+        record(90 * day + at * day / 9, answer()) for at in range(28)
+    ]
+    found = read(tmp_path, *lines)
+    assert (found.scenario.workload.requests, found.scenario.duration) == (28, 3 * day)
+    assert "left out 3 lines more than 7 days from all others: 1, 2, 3" in found.notes
+
+
+def test_too_long_a_log_is_refused(tmp_path: Path) -> None:
+    """Clearly, and before anything is played."""
+    with pytest.raises(ConfigError, match="covers 40 days; at most 31 can be rehearsed"):
+        read(tmp_path, *(record(at * 86_400.0, answer()) for at in range(41)))
+
+
+def test_a_byte_order_mark_damages_nothing(tmp_path: Path) -> None:
+    """Some editors put one in front."""
+    lines = [json_line(record(float(at), answer()), NOON) for at in range(30)]
+    found = read(tmp_path, "\ufeff" + lines[0], *lines[1:])
+    assert found.scenario.workload.requests == 30
+    assert not any("not of this log" in note for note in found.notes)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+def test_a_log_may_come_through_a_pipe(tmp_path: Path) -> None:
+    """It is read twice; what cannot be rewound is kept meanwhile."""
+    text = "".join(f"{json_line(record(float(at), answer()), NOON)}\n" for at in range(30))
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(pipe.write_text, text)
+        found = recorded.read(pipe, config())
+    assert found.scenario.workload.requests == 30

@@ -1,11 +1,11 @@
 """How long something takes, where some of it was not waited for.
 
 Theory. An attempt that lost a hedge, or whose caller left, says "it took longer than that". Left out, only the fast
-ones are counted; counted, all seem to end where they were cut. The product-limit estimator (Kaplan, Meier, "Nonparametric
-estimation from incomplete observations", JASA 1958) takes both for what they are: at each duration at which something
-ended, the share that goes on shrinks by those that ended out of those still under way. What was cut at that very
-duration still counts as under way. Beyond the longest duration seen nothing is known; it is taken as the end (Efron,
-"The two sample problem with censored data", 1967).
+ones are counted; counted, all seem to end where they were cut. The product-limit estimator (Kaplan, Meier,
+"Nonparametric estimation from incomplete observations", JASA 1958) takes both for what they are: at each duration at
+which something ended, the share that goes on shrinks by those that ended out of those still under way. What was cut at
+that very duration still counts as under way. Beyond the longest duration seen nothing is known; it is taken as the end
+(Efron, "The two sample problem with censored data", 1967).
 """
 
 from standfast.sim.sketch import Sketch
