@@ -420,3 +420,22 @@ def test_a_log_may_come_through_a_pipe(tmp_path: Path) -> None:
         pool.submit(pipe.write_text, text)
         found = recorded.read(pipe, config())
     assert found.scenario.workload.requests == 30
+
+
+@pytest.mark.parametrize(
+    ("text", "wrong"),
+    [
+        ('"ms":2400.0', '"ms":1e300'),
+        ('"ms":2400.0', '"ms":-1'),
+        ('"completion":101', '"completion":1e30'),
+        ('"target":"openai/a"', '"target":"some words"'),
+        ('"total_ms":2400.0', '"total_ms":9999999999'),
+    ],
+)
+def test_values_that_no_log_has_make_a_line_a_damaged_one(tmp_path: Path, text: str, wrong: str) -> None:
+    """One of them would stand in the scenario as its largest value, or make it invalid."""
+    lines = [json_line(record(float(at), answer()), NOON) for at in range(30)]
+    assert text in lines[7]
+    found = read(tmp_path, *lines[:7], lines[7].replace(text, wrong), *lines[8:])
+    assert found.scenario.workload.requests == 29
+    assert "left out 1 lines that are not of this log: 8" in found.notes

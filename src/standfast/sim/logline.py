@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
-from typing import BinaryIO
+from typing import Annotated, BinaryIO
 
 import msgspec
 
@@ -42,19 +42,27 @@ _ROUNDING = 1.0
 """Milliseconds by which durations of one line may disagree."""
 
 
+Milliseconds = Annotated[float, msgspec.Meta(ge=0, le=86_400_000)]
+"""Of a day at most: what is longer is a damaged line."""
+
+Tokens = Annotated[int, msgspec.Meta(ge=0, le=100_000_000)]
+
+Target = Annotated[str, msgspec.Meta(pattern=r"^[^/\s]+/\S+$")]
+
+
 class Usage(msgspec.Struct):
     """Tokens."""
 
-    prompt: int = 0
-    completion: int = 0
+    prompt: Tokens = 0
+    completion: Tokens = 0
 
 
 class Attempt(msgspec.Struct):
     """One attempt."""
 
-    target: str
+    target: Target
     outcome: str
-    ms: float
+    ms: Milliseconds
     kind: str | None = None
 
 
@@ -69,8 +77,8 @@ class Line(msgspec.Struct):
     code: str = ""
     stream: bool = False
     attempts: list[Attempt] = []
-    first_token_ms: float | None = None
-    total_ms: float | None = None
+    first_token_ms: Milliseconds | None = None
+    total_ms: Milliseconds | None = None
     usage: Usage | None = None
     caller: str = ""
     session: str = ""
