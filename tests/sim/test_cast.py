@@ -13,7 +13,7 @@ FOUR = ("openai/a", "anthropic/b", "gemini/c", "openai/d")
 def upstreams(targets: tuple[str, ...] = FOUR, **sections: object) -> Cast:
     """A cast in which every section says its own median of the first token."""
     weather = scenario(
-        upstreams={"*": {"first_token": 1}, **sections},
+        upstreams={"*": {"first_token": 1, "per_token": 0}, **sections},
         troubles=[{"at": 1, "lasts": 1, "where": [name], "slow": 2} for name in sections],
     )
     return cast(weather, routes_of(config(targets)))
@@ -98,3 +98,23 @@ def test_what_is_said_of_nobody_is_noted() -> None:
     assert len(notes) == 4
     assert "upstreams.opnai: no target of this configuration is 'opnai'; did you mean 'openai'?" in notes
     assert any(note.startswith("troubles[2].where: no target of this configuration is 'region:moon'") for note in notes)
+
+
+@pytest.mark.parametrize(
+    ("section", "streaming", "said"),
+    [
+        ({"first_token": 1}, 0.5, "streams of openai/a end with the first one"),
+        ({"first_token": 1}, 0, "answers of openai/a end with the first one"),
+        ({"first_token": 1, "whole": 2}, 0.5, "streams of openai/a end with the first one"),
+        ({"first_token": 1, "whole": 2}, 0, ""),
+        ({"first_token": 1, "per_token": 0}, 0.5, ""),
+    ],
+)
+def test_answers_that_end_with_their_first_token_are_noted(
+    section: dict[str, object], streaming: float, said: str
+) -> None:
+    """A pace that nobody wrote is zero; where it counts, that is told. A zero that is written is meant."""
+    weather = scenario(upstreams={"*": section}, workload={"streaming": streaming})
+    notes = cast(weather, routes_of(config(("openai/a",)))).notes
+    assert len(notes) == bool(said)
+    assert all(said in note for note in notes)

@@ -30,7 +30,7 @@ class Cast:
         models: the routes that are asked, and their shares.
         upstreams: how each target behaves, everything laid over each other.
         troubles: what goes wrong with each.
-        notes: what the scenario says about targets that this configuration does not have.
+        notes: what the scenario says about targets that this configuration does not have, and what it leaves unsaid.
     """
 
     models: list[tuple[Route, float]]
@@ -63,7 +63,7 @@ def cast(scenario: Scenario, routes: Mapping[str, Route]) -> Cast:
     if problems:
         raise ConfigError(problems, scenario.title)
     known = {*used, *(f"{REGION}{region}" for region in regions if region)}
-    result.notes = _notes(scenario, known)
+    result.notes = [*_instant(scenario, result.upstreams), *_notes(scenario, known)]
     return result
 
 
@@ -125,6 +125,19 @@ def _silent(scenario: Scenario, deployment: Deployment, spec: Upstream) -> list[
         message = "nothing says how soon it answers: add first_token here, or under upstreams.'*'"
         return [Problem(join(path, "first_token"), message)]
     return []
+
+
+def _instant(scenario: Scenario, upstreams: Mapping[Deployment, Upstream]) -> list[str]:
+    """Answers that are over with their first token, because nothing says how fast the others come."""
+    streaming = scenario.workload.streaming
+    names = [
+        deployment.name
+        for deployment, spec in upstreams.items()
+        if spec.per_token is None and (streaming > 0 or spec.whole is None)
+    ]
+    what = "streams" if streaming > 0 else "answers"
+    message = f"nothing says how fast tokens come: {what} of {', '.join(names)} end with the first one; add per_token"
+    return [f"upstreams: {message}"] if names else []
 
 
 def _notes(scenario: Scenario, known: set[str]) -> list[str]:

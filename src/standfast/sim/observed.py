@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from standfast.canon.failure import FailureKind
+from standfast.sim.censored import Durations
 from standfast.sim.sketch import Sketch
 
 IN_A_ROW = 5
@@ -36,12 +37,16 @@ class TargetRecord:
     """One target.
 
     Attributes:
-        first, pace, whole: seconds to first content, from token to token, of whole replies.
+        first, rest, pace, whole: seconds to first content, from there to the end, from token to token, of whole
+            replies.
+        sized: streams that reported how long they were; `pace` is theirs.
     """
 
-    first: Sketch = field(default_factory=Sketch)
+    first: Durations = field(default_factory=Durations)
+    rest: Durations = field(default_factory=Durations)
+    sized: int = 0
     pace: Sketch = field(default_factory=Sketch)
-    whole: Sketch = field(default_factory=Sketch)
+    whole: Durations = field(default_factory=Durations)
     _successes: int = 0
     _failures: Counter[FailureKind] = field(default_factory=Counter)
     _told: dict[FailureKind, Sketch] = field(default_factory=dict)
@@ -54,6 +59,24 @@ class TargetRecord:
     def said(self) -> bool:
         """Is there any distribution?"""
         return bool(self.first.count or self.whole.count)
+
+    @property
+    def cut_short(self) -> int:
+        """Attempts that nobody waited for to the first content, or to the whole reply."""
+        return self.first.cut_short + self.whole.cut_short
+
+    @property
+    def sizes_known(self) -> bool:
+        """Did at least half of the streams say how long they were?"""
+        return 2 * self.sized >= self.rest.count
+
+    def streamed(self, first: float, rest: float, tokens: int) -> None:
+        """A stream that came to its end; 0 tokens if it did not say how many."""
+        self.first.add(first)
+        self.rest.add(rest)
+        self.sized += tokens > 0
+        if tokens > 1:
+            self.pace.add(rest / (tokens - 1))
 
     def succeeded(self, at: float) -> None:
         """An attempt gave a whole answer at this instant."""
@@ -69,13 +92,21 @@ class TargetRecord:
         self._row_last = at
         self._row_kinds[kind] += 1
 
-    def section(self, *, ordinary: bool = True) -> dict[str, object]:
-        """What a scenario says of this target; `ordinary` errors included."""
-        section: dict[str, object] = {
-            name: table(sketch)
-            for name, sketch in (("first_token", self.first), ("per_token", self.pace), ("whole", self.whole))
-            if sketch.count
-        }
+    def section(self, size: float | None = None, *, ordinary: bool = True) -> dict[str, object]:
+        """What a scenario says of this target; `ordinary` errors included.
+
+        Args:
+            size: tokens of every answer, where they are assumed: the pace is then what fills the rest of the streams.
+                None where it was measured.
+            ordinary: with the errors of an ordinary day.
+        """
+        section: dict[str, object] = {"first_token": table(self.first)} if self.first.count else {}
+        if size is not None and self.rest.count:
+            section["per_token"] = table(self.rest, 1.0 / (size - 1.0))
+        elif self.pace.count:
+            section["per_token"] = table(self.pace)
+        if self.whole.count:
+            section["whole"] = table(self.whole)
         failures = Counter(self._failures)
         if sum(self._row_kinds.values()) < IN_A_ROW:
             failures += self._row_kinds
@@ -116,11 +147,11 @@ class TargetRecord:
         return error | {"after": table(told)} if told is not None else error
 
 
-def table(sketch: Sketch) -> dict[str, object]:
-    """The quantiles of a sketch, as a scenario writes them."""
+def table(sketch: Sketch | Durations, factor: float = 1.0) -> dict[str, object]:
+    """The quantiles of a sketch, each times `factor`, as a scenario writes them."""
     rows = {0.0: sketch.quantile(0.0), **{each: sketch.quantile(each / 100.0) for each in PERCENTILES}}
     rows[100.0] = sketch.largest
-    return {"quantiles": {at: round(value or 0.0, 6) for at, value in rows.items()}}
+    return {"quantiles": {at: round((value or 0.0) * factor, 6) for at, value in rows.items()}}
 
 
 def shares(counts: Mapping[T, int]) -> dict[T, float]:

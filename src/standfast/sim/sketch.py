@@ -48,6 +48,11 @@ class Sketch:
         at = _ceil(_log(value) * _PER_BIN)
         bins[at] = bins.get(at, 0) + times
 
+    def rows(self) -> list[tuple[float, int]]:
+        """Values, the smallest first, and how often each was counted; near values are one, the same in all sketches."""
+        zeros = [(0.0, self._zeros)] if self._zeros else []
+        return zeros + [(math.exp(at * _LOG_GROWTH) * _MIDDLE, self._bins[at]) for at in sorted(self._bins)]
+
     def quantile(self, share: float) -> float | None:
         """The value that `share` (0 to 1) of all do not exceed (nearest rank); None if there are none."""
         if not self.count:
