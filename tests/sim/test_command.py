@@ -45,6 +45,8 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     for name, text in (("weather.yaml", WEATHER), ("house.yaml", HOUSE), ("alone.yaml", ALONE)):
         (tmp_path / name).write_text(text)
+    (tmp_path / "directory.svg").mkdir()
+    (tmp_path / "full.svg").symlink_to("/dev/full")
     return tmp_path
 
 
@@ -114,6 +116,14 @@ def test_a_requirement_that_fails_is_exit_code_1(capsys: Output) -> None:
         (("house.yaml", "brownout", "--from-log", "x.log"), "name only the configuration"),
         (("house.yaml", "--from-log", "x.log"), "x.log: 1 problem"),
         (("weather.yaml",), "is missing: name a configuration file"),
+        (("--table", "--require", "availability>=100"), "--require: can never take effect with --table: it takes only"),
+        (("--table", "house.yaml", "brownout", "--requests", "9"), "--requests: can never take effect with --table"),
+        (("--table", "--list"), "--table: can never take effect with --list: it takes only --json"),
+        (("--list", "--seed", "3", "--sweep", "x=1"), "--seed: can never take effect with --list"),
+        (("house.yaml", "--from-log", "day.log", "--save", "no/such/x.yaml"), "there is no directory no/such"),
+        (("house.yaml", "--from-log", "house.yaml", "--save", "house.yaml"), "is the log itself"),
+        (("house.yaml", "weather.yaml", "--picture", "no/such/x.svg"), "there is no directory no/such"),
+        (("house.yaml", "weather.yaml", "--picture", "directory.svg"), "it is a directory"),
     ],
 )
 def test_wrong_usage_is_exit_code_2(capsys: Output, arguments: tuple[str, ...], words: str) -> None:
@@ -176,9 +186,14 @@ def test_pictures_are_drawn(here: Path, capsys: Output) -> None:
     assert code == 0
     assert "drew day.svg" in err
     assert (here / "day.svg").read_text().startswith("<svg ")
-    code, _, err = run(capsys, "house.yaml", "weather.yaml", "--picture", "no/such/day.svg")
+
+
+def test_a_picture_that_fails_does_not_cost_the_report(capsys: Output) -> None:
+    """A disk may be full when the run is over; its report is printed by then."""
+    code, out, err = run(capsys, "house.yaml", "weather.yaml", "--json", "--picture", "full.svg")
     assert code == 2
-    assert "cannot write" in err
+    assert "cannot write full.svg: No space left" in err
+    assert json.loads(out)["figures"]["requests"] == 200
 
 
 def test_the_list_names_what_there_is(capsys: Output) -> None:
@@ -241,6 +256,11 @@ def test_the_table_is_markdown(capsys: Output) -> None:
     lines = out.splitlines()
     assert lines[0].startswith("| scenario | served by | answered, %")
     assert sum(line.startswith("| ") and "| default |" in line for line in lines) == len(files.names())
+    code, out, _ = run(capsys, "--table", "--scale", "0.001", "--seed", "5", "--json")
+    rows = json.loads(out)
+    assert code == 0
+    assert {row["scenario"] for row in rows} == set(files.names())
+    assert all(row["seed"] == 5 and row["figures"]["requests"] for row in rows)
 
 
 def test_the_room_needs_no_event_loop() -> None:
