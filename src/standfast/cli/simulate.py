@@ -230,6 +230,7 @@ def _sized(scenario: "Scenario", seed: int | None, requests: int | None, scale: 
 
 def _plans(house: "House", scenario: "Scenario", compare: Path | None, axes: Texts) -> list[Plan]:
     from standfast.sim import house as houses  # noqa: PLC0415 - help needs nothing of this
+    from standfast.sim.sweep import sweep  # noqa: PLC0415 - the same
 
     under = [house] if compare is None else [house, houses.from_file(compare)]
     for each in under:
@@ -241,7 +242,7 @@ def _plans(house: "House", scenario: "Scenario", compare: Path | None, axes: Tex
     return [
         Plan(variant.config, variant.scenario, f"{each.label}: {variant.label}" if several else variant.label)
         for each in under
-        for variant in houses.sweep(each, scenario, axes)
+        for variant in sweep(each, scenario, axes)
     ]
 
 
