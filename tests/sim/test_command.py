@@ -157,6 +157,9 @@ def test_two_configurations_side_by_side(capsys: Output) -> None:
     assert with_failover == "100"
     assert float(alone) < 100
     assert difference.startswith("-")
+    assert len(re.findall(r"^│ openai/a +│", out, re.MULTILINE)) == 2  # who served what, for each
+    assert len(re.findall(r"^│ anthropic/b +│", out, re.MULTILINE)) == 1
+    assert {"house.yaml", "alone.yaml"} < set(out.splitlines())
     _, out, _ = run(capsys, "house.yaml", "weather.yaml", "--compare", "alone.yaml", "--json")
     assert [each["label"] for each in json.loads(out)["reports"]] == ["house.yaml", "alone.yaml"]
 
@@ -169,6 +172,13 @@ def test_a_sweep_is_a_table_of_variants(capsys: Output) -> None:
     assert "defaults.retry.max_attempts=3" in out
     assert "not met" in err
     assert "(defaults.retry.max_attempts=1, scenario.workload.requests=100)" in err
+
+
+def test_a_sweeps_heading_says_what_is_played(capsys: Output) -> None:
+    """Every seed and every duration that is swept, not those of the file."""
+    sweep = ("--sweep", "scenario.seed=3,4", "--sweep", "scenario.duration=30s,2m")
+    _, out, _ = run(capsys, "house.yaml", "weather.yaml", *sweep)
+    assert out.splitlines()[0] == "A minute; seeds 3, 4, 30 s, 2 min of virtual time"
 
 
 def test_the_size_can_be_changed(capsys: Output) -> None:
@@ -247,6 +257,21 @@ def test_what_suits_another_configuration_is_noted(here: Path, capsys: Output) -
     (here / "weather.yaml").write_text(text)
     _, _, err = run(capsys, "house.yaml", "weather.yaml")
     assert "note: troubles[0].where: no target of this configuration is 'antropic'; did you mean 'anthropic'?" in err
+
+
+def test_a_trouble_that_hits_nobody_meets_no_requirement(here: Path, capsys: Output) -> None:
+    """Marked in the report; a rehearsal in which the trouble never came proves nothing."""
+    (here / "weather.yaml").write_text(
+        WEATHER + "troubles: [{name: third is slow, at: 1s, lasts: 1s, where: tertiary, slow: 2}]\n"
+    )
+    code, out, err = run(capsys, "house.yaml", "weather.yaml", "--require", "availability>=1", "--picture", "x.svg")
+    assert code == 1
+    assert "third is slow (hits nobody): from 1 s to 2 s" in out
+    assert "cannot be judged, the configuration has no target that is hit by 'third is slow'" in err
+    assert "third is slow (hits nobody)" in (here / "x.svg").read_text()
+    code, out, _ = run(capsys, "house.yaml", "weather.yaml", "--json")
+    assert code == 0
+    assert json.loads(out)["troubles"][0]["hits_nobody"] is True
 
 
 def test_the_table_is_markdown(capsys: Output) -> None:

@@ -8,10 +8,16 @@ import pytest
 import yaml
 
 from standfast.cli import main
+from standfast.config.load import from_mapping
+from standfast.config.routes import routes_of
 from standfast.sim import files
+from standfast.sim.cast import cast
 from standfast.sim.report import MEANINGS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "simulate.md").read_text("utf-8")
+
+
+KEYS = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GEMINI_API_KEY")
 
 
 def blocks(kind: str) -> list[str]:
@@ -22,7 +28,11 @@ def blocks(kind: str) -> list[str]:
 def test_the_examples_scenario_is_one() -> None:
     """The long example is read as it stands."""
     text = next(block for block in blocks("yaml") if block.startswith("title:"))
-    assert files.parse(text, "docs/simulate.md").duration == 3_600
+    found = files.parse(text, "docs/simulate.md")
+    assert found.duration == 3_600
+    house = yaml.safe_load(next(block for block in blocks("yaml") if block.startswith("providers:")))
+    routes = routes_of(from_mapping(house, dict.fromkeys(KEYS, "k")))
+    assert cast(found, routes).notes == []  # with the page's configuration every trouble finds its targets
 
 
 def rehearsal() -> tuple[list[str], str]:
@@ -39,7 +49,7 @@ def test_the_workflow_holds(
 ) -> None:
     """The workflow as it stands, with the configuration that stands beside it, for every scenario of its matrix."""
     monkeypatch.chdir(tmp_path)
-    for name in ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GEMINI_API_KEY"):
+    for name in KEYS:
         monkeypatch.delenv(name, raising=False)
     Path("standfast.yaml").write_text(next(block for block in blocks("yaml") if block.startswith("providers:")))
     program, *arguments = shlex.split(rehearsal()[1].replace("${{ matrix.scenario }}", scenario))

@@ -79,7 +79,13 @@ def simulate(
         as_json: print JSON
     """
     if listing or table:
-        given = {"CONFIG": config, "SCENARIO": scenario, "--seed": seed, "--requests": requests, "--scale": scale}
+        given: dict[str, object] = {
+            "CONFIG": config,
+            "SCENARIO": scenario,
+            "--seed": seed,
+            "--requests": requests,
+            "--scale": scale,
+        }
         given |= {"--compare": compare, "--sweep": sweep or None, "--require": require or None, "--picture": picture}
         given |= {"--from-log": from_log, "--save": save, "--list": listing or None, "--table": table or None}
         _takes("--list" if listing else "--table", {name for name, value in given.items() if value is not None})
@@ -97,7 +103,7 @@ def simulate(
     house, weather = _chosen(config, scenario, from_log, save)
     plans = _plans(house, _sized(weather, seed, requests, scale), compare, sweep)
     reports = [_play(plan) for plan in plans]
-    judgements = [required.judge(requirements, report.figures) for report in reports]
+    judgements = [required.judge(requirements, each.figures, each.idle) for each in reports]
     if as_json:
         print_json(_data(reports, judgements))
     else:
@@ -255,7 +261,7 @@ def _play(plan: Plan) -> "Report":
         say(f"note: {note}")
     with _progress(plan.label, stage.expected) as progress:
         tally = stage.run(progress)
-    return report_of(tally, plan.scenario, plan.label, plan.scenario.seed, stage.cast.notes)
+    return report_of(tally, plan.scenario, plan.label, plan.scenario.seed, stage.cast.notes, idle=stage.cast.idle)
 
 
 @contextmanager

@@ -173,6 +173,11 @@ class Capacity(Settings):
     retry_after: Duration | None = None
     crowding: Weight = 0.0
 
+    @property
+    def divisible(self) -> bool:
+        """Can a share of it be less? One place always stays."""
+        return self.concurrency > 1
+
 
 class RateLimits(Settings):
     """Token buckets, for each upstream key.
@@ -294,6 +299,8 @@ class Trouble(Settings):
             raise ValueError("say where: a target, a provider, primary, region:NAME ...")
         if not (self.errors or self.cuts) and self.slow == 1 and self.capacity == 1:
             raise ValueError("can never take effect: say errors, slow, capacity or cuts")
+        if self.errors and not any(error.share for error in self.errors):
+            raise ValueError("errors can never take effect: a share must be above 0; or leave them out")
         if (self.down > 0) != (self.up > 0):
             raise ValueError("flapping needs both `down` and `up`")
         return self
