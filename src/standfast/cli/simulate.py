@@ -108,13 +108,17 @@ def simulate(
         print_json(_data(reports, judgements))
     else:
         simulate_text.show(reports, compared=compare is not None, swept=bool(sweep))
-        for report, verdicts in zip(reports, judgements, strict=True):
-            for verdict in verdicts:
-                where = f" ({report.label})" if len(reports) > 1 else ""
-                (say if verdict.met else fail)(f"{verdict}{where}")
+        _tell(reports, judgements)
     if picture is not None and not _drawn(reports, picture):
         return USAGE
     return OK if all(verdict.met for verdicts in judgements for verdict in verdicts) else FAILED
+
+
+def _tell(reports: "Sequence[Report]", judgements: "Sequence[Sequence[Judgement]]") -> None:
+    for report, verdicts in zip(reports, judgements, strict=True):
+        where = f" ({report.label})" if len(reports) > 1 else ""
+        for verdict in verdicts:
+            (say if verdict.met else fail)(f"{verdict}{where}")
 
 
 def _takes(command: str, given: AbstractSet[str]) -> None:
