@@ -112,6 +112,7 @@ def test_a_requirement_that_fails_is_exit_code_1(capsys: Output) -> None:
         (("brownout", "--sweep", "x"), "expected PATH=VALUE"),
         (("brownout", "--save", "x.yaml"), "can never take effect without --from-log"),
         (("brownout", "--scale", "0"), "must be greater than 0"),
+        (("tutorial-day", "--scale", "1e308"), "must be greater than 0 and at most 1,000,000"),
         (("brownout", "--requests", "0"), "must be at least 1"),
         (("house.yaml", "brownout", "--from-log", "x.log"), "name only the configuration"),
         (("house.yaml", "--from-log", "x.log"), "x.log: 1 problem"),

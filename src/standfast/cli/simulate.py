@@ -29,6 +29,9 @@ Repeated = Parameter(negative="", consume_multiple=False, show_default=False)
 
 PICTURES = (".svg", ".png")
 
+LARGEST_SCALE = 1e6
+"""Further on, numbers of requests overflow long before a run ends."""
+
 TAKEN = {"--list": ("--json",), "--table": ("--seed", "--scale", "--json")}
 """What can take effect with the commands that play no scenario of yours."""
 
@@ -229,8 +232,8 @@ def _sized(scenario: "Scenario", seed: int | None, requests: int | None, scale: 
             raise _usage("--requests", "must be at least 1")
         workload = workload.model_copy(update={"requests": requests, "rate": None})
     if scale is not None:
-        if not 0 < scale < float("inf"):
-            raise _usage("--scale", "must be greater than 0")
+        if not 0 < scale <= LARGEST_SCALE:
+            raise _usage("--scale", f"must be greater than 0 and at most {LARGEST_SCALE:,.0f}")
         if workload.requests is not None:
             workload = workload.model_copy(update={"requests": max(1, round(workload.requests * scale))})
         elif workload.rate is not None:
