@@ -4,7 +4,8 @@ import pytest
 
 from standfast.config.routes import routes_of
 from standfast.errors import ConfigError
-from standfast.sim.cast import Cast, cast
+from standfast.sim import files
+from standfast.sim.cast import ROLES, Cast, cast
 from support.rehearsal import config, scenario
 
 FOUR = ("openai/a", "anthropic/b", "gemini/c", "openai/d")
@@ -118,3 +119,41 @@ def test_answers_that_end_with_their_first_token_are_noted(
     notes = cast(weather, routes_of(config(("openai/a",)))).notes
     assert len(notes) == bool(said)
     assert all(said in note for note in notes)
+
+
+def test_a_trouble_that_hits_nobody_is_idle() -> None:
+    """Roles that nobody has are noted like names; one word that fits is enough to hit somebody."""
+    upstreams = {
+        "*": {"first_token": 1, "per_token": 0},
+        "last": {"capacity": {"concurrency": 4}},
+        "primary": {"capacity": None},
+    }
+    troubles = [
+        {"at": 1, "lasts": 1, "where": "tertiary", "slow": 2},
+        {"at": 1, "lasts": 1, "where": ["primary", "tertiary"], "slow": 2},
+        {"at": 1, "lasts": 1, "where": "primary", "capacity": 0.5},
+        {"at": 1, "lasts": 1, "where": "primary", "capacity": 0.5, "cuts": 1},
+        {"at": 1, "lasts": 1, "where": "last", "capacity": 0.5},
+    ]
+    found = cast(scenario(upstreams=upstreams, troubles=troubles), routes_of(config()))
+    assert found.idle == (0, 2)
+    assert found.notes == [
+        "troubles[0].where: no target of this configuration is 'tertiary' (the trouble hits nobody)",
+        "troubles[1].where: no target of this configuration is 'tertiary'",
+        "troubles[2].capacity: no target that it hits has a capacity to share (the trouble hits nobody)",
+        "troubles[3].capacity: no target that it hits has a capacity to share",
+    ]
+
+
+@pytest.mark.parametrize("name", files.names())
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_every_shipped_scenario_suits_every_number_of_targets(name: str, count: int) -> None:
+    """None is an error anywhere, and with three targets every trouble hits somebody."""
+    weather = files.shipped(name)
+    found = cast(weather, routes_of(config(FOUR[:count])))
+    assert len(found.upstreams) == count
+    assert set(found.idle) == {
+        at
+        for at, each in enumerate(weather.troubles)
+        if not {"*", "primary", "last", "region:us-east", *ROLES[:count]} & set(each.where)
+    }

@@ -45,6 +45,8 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     for name, text in (("weather.yaml", WEATHER), ("house.yaml", HOUSE), ("alone.yaml", ALONE)):
         (tmp_path / name).write_text(text)
+    (tmp_path / "directory.svg").mkdir()
+    (tmp_path / "full.svg").symlink_to("/dev/full")
     return tmp_path
 
 
@@ -110,10 +112,19 @@ def test_a_requirement_that_fails_is_exit_code_1(capsys: Output) -> None:
         (("brownout", "--sweep", "x"), "expected PATH=VALUE"),
         (("brownout", "--save", "x.yaml"), "can never take effect without --from-log"),
         (("brownout", "--scale", "0"), "must be greater than 0"),
+        (("tutorial-day", "--scale", "1e308"), "must be greater than 0 and at most 1,000,000"),
         (("brownout", "--requests", "0"), "must be at least 1"),
         (("house.yaml", "brownout", "--from-log", "x.log"), "name only the configuration"),
         (("house.yaml", "--from-log", "x.log"), "x.log: 1 problem"),
         (("weather.yaml",), "is missing: name a configuration file"),
+        (("--table", "--require", "availability>=100"), "--require: can never take effect with --table: it takes only"),
+        (("--table", "house.yaml", "brownout", "--requests", "9"), "--requests: can never take effect with --table"),
+        (("--table", "--list"), "--table: can never take effect with --list: it takes only --json"),
+        (("--list", "--seed", "3", "--sweep", "x=1"), "--seed: can never take effect with --list"),
+        (("house.yaml", "--from-log", "day.log", "--save", "no/such/x.yaml"), "there is no directory no/such"),
+        (("house.yaml", "--from-log", "house.yaml", "--save", "house.yaml"), "is the log itself"),
+        (("house.yaml", "weather.yaml", "--picture", "no/such/x.svg"), "there is no directory no/such"),
+        (("house.yaml", "weather.yaml", "--picture", "directory.svg"), "it is a directory"),
     ],
 )
 def test_wrong_usage_is_exit_code_2(capsys: Output, arguments: tuple[str, ...], words: str) -> None:
@@ -147,6 +158,9 @@ def test_two_configurations_side_by_side(capsys: Output) -> None:
     assert with_failover == "100"
     assert float(alone) < 100
     assert difference.startswith("-")
+    assert len(re.findall(r"^│ openai/a +│", out, re.MULTILINE)) == 2  # who served what, for each
+    assert len(re.findall(r"^│ anthropic/b +│", out, re.MULTILINE)) == 1
+    assert {"house.yaml", "alone.yaml"} < set(out.splitlines())
     _, out, _ = run(capsys, "house.yaml", "weather.yaml", "--compare", "alone.yaml", "--json")
     assert [each["label"] for each in json.loads(out)["reports"]] == ["house.yaml", "alone.yaml"]
 
@@ -159,6 +173,13 @@ def test_a_sweep_is_a_table_of_variants(capsys: Output) -> None:
     assert "defaults.retry.max_attempts=3" in out
     assert "not met" in err
     assert "(defaults.retry.max_attempts=1, scenario.workload.requests=100)" in err
+
+
+def test_a_sweeps_heading_says_what_is_played(capsys: Output) -> None:
+    """Every seed and every duration that is swept, not those of the file."""
+    sweep = ("--sweep", "scenario.seed=3,4", "--sweep", "scenario.duration=30s,2m")
+    _, out, _ = run(capsys, "house.yaml", "weather.yaml", *sweep)
+    assert out.splitlines()[0] == "A minute; seeds 3, 4, 30 s, 2 min of virtual time"
 
 
 def test_the_size_can_be_changed(capsys: Output) -> None:
@@ -176,9 +197,14 @@ def test_pictures_are_drawn(here: Path, capsys: Output) -> None:
     assert code == 0
     assert "drew day.svg" in err
     assert (here / "day.svg").read_text().startswith("<svg ")
-    code, _, err = run(capsys, "house.yaml", "weather.yaml", "--picture", "no/such/day.svg")
+
+
+def test_a_picture_that_fails_does_not_cost_the_report(capsys: Output) -> None:
+    """A disk may be full when the run is over; its report is printed by then."""
+    code, out, err = run(capsys, "house.yaml", "weather.yaml", "--json", "--picture", "full.svg")
     assert code == 2
-    assert "cannot write" in err
+    assert "cannot write full.svg: No space left" in err
+    assert json.loads(out)["figures"]["requests"] == 200
 
 
 def test_the_list_names_what_there_is(capsys: Output) -> None:
@@ -234,6 +260,21 @@ def test_what_suits_another_configuration_is_noted(here: Path, capsys: Output) -
     assert "note: troubles[0].where: no target of this configuration is 'antropic'; did you mean 'anthropic'?" in err
 
 
+def test_a_trouble_that_hits_nobody_meets_no_requirement(here: Path, capsys: Output) -> None:
+    """Marked in the report; a rehearsal in which the trouble never came proves nothing."""
+    (here / "weather.yaml").write_text(
+        WEATHER + "troubles: [{name: third is slow, at: 1s, lasts: 1s, where: tertiary, slow: 2}]\n"
+    )
+    code, out, err = run(capsys, "house.yaml", "weather.yaml", "--require", "availability>=1", "--picture", "x.svg")
+    assert code == 1
+    assert "third is slow (hits nobody): from 1 s to 2 s" in out
+    assert "cannot be judged, the configuration has no target that is hit by 'third is slow'" in err
+    assert "third is slow (hits nobody)" in (here / "x.svg").read_text()
+    code, out, _ = run(capsys, "house.yaml", "weather.yaml", "--json")
+    assert code == 0
+    assert json.loads(out)["troubles"][0]["hits_nobody"] is True
+
+
 def test_the_table_is_markdown(capsys: Output) -> None:
     """Every shipped scenario in every way to serve."""
     code, out, _ = run(capsys, "--table", "--scale", "0.005")
@@ -241,6 +282,11 @@ def test_the_table_is_markdown(capsys: Output) -> None:
     lines = out.splitlines()
     assert lines[0].startswith("| scenario | served by | answered, %")
     assert sum(line.startswith("| ") and "| default |" in line for line in lines) == len(files.names())
+    code, out, _ = run(capsys, "--table", "--scale", "0.001", "--seed", "5", "--json")
+    rows = json.loads(out)
+    assert code == 0
+    assert {row["scenario"] for row in rows} == set(files.names())
+    assert all(row["seed"] == 5 and row["figures"]["requests"] for row in rows)
 
 
 def test_the_room_needs_no_event_loop() -> None:

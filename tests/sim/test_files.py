@@ -55,6 +55,9 @@ def test_a_good_file_is_read() -> None:
         ("server_error", "server_eror", "troubles[0].errors[0]", "Did you mean 'server_error'?"),
         ("errors: server_error", "errors: client_cancelled", "troubles[0].errors[0].kind", "unknown failure of an ups"),
         ("errors: server_error", "slow: 1", "troubles[0]", "can never take effect: say errors, slow"),
+        ("errors: server_error", "capacity: 0.5", "troubles[0].capacity", "can never take effect: no section of upstr"),
+        ("errors: server_error", "slow: 2, capacity: 0.5", "troubles[0].capacity", "no section of upstreams has a cap"),
+        ("errors: server_error", "slow: 2, errors: [{kind: stalled, share: 0}]", "troubles[0]", "must be above"),
         ("errors: server_error", "slow: 2, down: 1s", "troubles[0]", "flapping needs both"),
         ("where: primary", "where: a b", "troubles[0].where[0]", "expected *, primary, secondary"),
         ("errors: server_error", "errors: [{kind: stalled, share: 0.7}, {kind: overloaded, share: 0.4}]",
@@ -68,6 +71,37 @@ def test_each_mistake_is_named_with_its_place(old: str, new: str, path: str, wor
     near = next((place for place in found if path.startswith(place) or place.startswith(path)), None)
     assert near is not None, found
     assert words in found[near], found
+
+
+@pytest.mark.parametrize(
+    ("section", "path", "words"),
+    [
+        ("limits: {tpm: .inf}", "limits.tpm", "must be a finite number"),
+        ("limits: {rpm: .nan}", "limits.rpm", "must be a finite number"),
+        ("limits: {rpm: 1e-320}", "limits.rpm", "must be at least 0.001"),
+        ("limits: {rpm: 5, burst: 1e300}", "limits.burst", "must be at most 1000000000"),
+        ("limits: {rpm: true}", "limits.rpm", "expected a number"),
+        ("price: .inf", "price", "must be a finite number"),
+        ("price: true", "price", "expected a number"),
+        ("price: {input: 1, output: false}", "price.output", "expected a number"),
+        ("capacity: {concurrency: 2, crowding: .inf}", "capacity.crowding", "must be a finite number"),
+        ("capacity: {concurrency: true}", "capacity.concurrency", "expected a number"),
+        ("quota: {tokens: true}", "quota.tokens", "expected a number"),
+        ("errors: [{kind: overloaded, share: true}]", "errors[0].share", "expected a number"),
+        ("per_token: {median: 1s, p95: 1e300}", "per_token", "no amount may be above"),
+    ],
+)
+def test_numbers_are_finite_and_no_booleans(section: str, path: str, words: str) -> None:
+    """What would end in an overflow, or is no number, is told with its place before anything is played."""
+    found = problems(GOOD.replace("{first_token: 1s}", f"{{first_token: 1s, {section}}}"))
+    assert any(place.startswith(f"upstreams.*.{path}") and words in told for place, told in found.items()), found
+
+
+@pytest.mark.parametrize("line", ["streaming: true", "rate: true", "sessions: true", "prompt_tokens: true"])
+def test_true_is_no_number_of_a_workload(line: str) -> None:
+    """`true` is not 1, wherever a number is meant."""
+    (told,) = problems(GOOD.replace("rate: 2", line if line.startswith("rate") else f"rate: 2\n  {line}")).values()
+    assert told.startswith("expected a number")
 
 
 def test_all_mistakes_come_at_once() -> None:

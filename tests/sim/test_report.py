@@ -9,7 +9,7 @@ from standfast.sim.ending import Ending
 from standfast.sim.report import MEANINGS, Report, report_of
 from standfast.sim.settings import Price
 from standfast.sim.tally import MOST_CHANGES, PIECES, Tally
-from support.rehearsal import config, figure, report, scenario
+from support.rehearsal import config, figure, play, report, scenario
 
 START = 1_000.0
 
@@ -133,3 +133,15 @@ def test_every_figure_has_a_meaning_and_plain_json() -> None:
     again = json.loads(json.dumps(found.as_json()))
     assert again["figures"] == found.figures
     assert again["timeline"]["at_s"][1] == 1.0
+
+
+def test_what_hits_nobody_is_marked_and_needs_no_recovery() -> None:
+    """Nobody may take a trouble for survived that never came."""
+    troubles = [{"name": str(at), "at": at, "lasts": 5, "where": "*", "slow": 2} for at in (10, 30)]
+    weather = scenario(troubles=troubles)
+    found = report_of(play(weather).tally, weather, "test", 1, idle=(1,))
+    assert found.idle == ("30",)
+    assert [each.shown for each in found.spells] == ["10", "30 (hits nobody)"]
+    assert [row["hits_nobody"] for row in found.as_json()["troubles"]] == [False, True]  # type: ignore[attr-defined]
+    nothing = report_of(play(weather).tally, weather, "test", 1, idle=(0, 1))
+    assert (found.figures["recovery_s"], nothing.figures["recovery_s"]) == (0.0, None)

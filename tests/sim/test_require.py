@@ -50,3 +50,10 @@ def test_what_was_not_measured_does_not_hold(figures: dict[str, float | None]) -
     (judgement,) = judge(parse(("p50_failover_added_ms<=5",)), figures)
     assert not judgement.met
     assert "cannot be judged" in str(judgement)
+
+
+def test_nothing_is_met_where_a_trouble_hits_nobody() -> None:
+    """The run does not show what the scenario is for: which trouble is told instead of a value."""
+    (judgement,) = judge(parse(("availability>=99",)), {"availability": 100.0}, ("hangs",))
+    assert not judgement.met
+    assert str(judgement).endswith("cannot be judged, the configuration has no target that is hit by 'hangs'")

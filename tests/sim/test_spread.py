@@ -90,6 +90,11 @@ def test_the_same_seed_draws_the_same() -> None:
         ({"quantiles": {0: 1, 50: 2}}, "where 0 and 100 are"),
         ({"quantiles": {0: 1, 50: 3, 100: 2}}, "lower percentile"),
         ("soon", "duration"),
+        ({"median": 1, "p95": 1e6}, "p95 must be at most 1000 times the median, it is 1e\\+06 times"),
+        ({"median": 1, "p99": 1001}, "p99 must be at most 1000 times the median"),
+        ({"median": 1e9, "p95": 1e300}, "no amount may be above 1000000000"),
+        ({"value": 1, "most": float("nan")}, "finite"),
+        (True, "duration"),
     ],
 )
 def test_what_makes_no_distribution_is_refused(written: Mapping[str, object], words: str) -> None:

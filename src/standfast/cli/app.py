@@ -62,7 +62,7 @@ COMMANDS = (
         "simulate",
         "standfast.cli.simulate:simulate",
         "Rehearse a configuration in virtual time (1 if a requirement is not met).",
-        "standfast simulate standfast.yaml primary-dead-30m --require 'availability>=99.95'",
+        "standfast simulate standfast.yaml primary-dead-30m --require 'availability>=99.9'",
     ),
     Command(
         "drill",

@@ -1,6 +1,8 @@
 """`standfast simulate`: what would this configuration have done?"""
 
+import os
 from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +28,12 @@ Option = Parameter(negative="")
 Repeated = Parameter(negative="", consume_multiple=False, show_default=False)
 
 PICTURES = (".svg", ".png")
+
+LARGEST_SCALE = 1e6
+"""Further on, numbers of requests overflow long before a run ends."""
+
+TAKEN = {"--list": ("--json",), "--table": ("--seed", "--scale", "--json")}
+"""What can take effect with the commands that play no scenario of yours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,40 +73,82 @@ def simulate(
         scale: so many times the scenario's requests
         compare: another configuration, side by side
         sweep: PATH=VALUE,VALUE... in the configuration, or in the scenario as scenario.PATH; repeatable
-        require: FIGURE>=NUMBER, for instance availability>=99.95; repeatable; 1 if one does not hold
+        require: FIGURE>=NUMBER, for instance availability>=99.9; repeatable; 1 if one does not hold
         picture: draw to FILE.svg or FILE.png
         from_log: make the scenario of an access log (JSON lines)
         save: write the scenario made of the log
         listing: list the scenarios that come with the package
-        table: run all of them without a gateway, with retries only, and with the defaults; print Markdown
+        table: run all of them without a gateway, with retries only, and with the defaults; print Markdown, or JSON
         as_json: print JSON
     """
-    if listing:
-        return _list(as_json=as_json)
-    if table:
-        return _table(seed, scale)
+    if listing or table:
+        given: dict[str, object] = {
+            "CONFIG": config,
+            "SCENARIO": scenario,
+            "--seed": seed,
+            "--requests": requests,
+            "--scale": scale,
+        }
+        given |= {"--compare": compare, "--sweep": sweep or None, "--require": require or None, "--picture": picture}
+        given |= {"--from-log": from_log, "--save": save, "--list": listing or None, "--table": table or None}
+        _takes("--list" if listing else "--table", {name for name, value in given.items() if value is not None})
+        return _list(as_json=as_json) if listing else _table(seed, scale, as_json=as_json)
     from standfast.cli import simulate_text  # noqa: PLC0415 - help needs nothing of this
     from standfast.sim import require as required  # noqa: PLC0415
 
     if picture is not None and picture.suffix.lower() not in PICTURES:
         fail(f"--picture {picture}: the name must end with {' or '.join(PICTURES)}")
         return USAGE
+    for option, path in (("--picture", picture), ("--save", save)):
+        if path is not None:
+            _writable(option, path)
     requirements = required.parse(require)
     house, weather = _chosen(config, scenario, from_log, save)
     plans = _plans(house, _sized(weather, seed, requests, scale), compare, sweep)
     reports = [_play(plan) for plan in plans]
-    judgements = [required.judge(requirements, report.figures) for report in reports]
-    if picture is not None:
-        _draw(reports, picture)
+    judgements = [required.judge(requirements, each.figures, each.idle) for each in reports]
     if as_json:
         print_json(_data(reports, judgements))
     else:
         simulate_text.show(reports, compared=compare is not None, swept=bool(sweep))
-        for report, verdicts in zip(reports, judgements, strict=True):
-            for verdict in verdicts:
-                where = f" ({report.label})" if len(reports) > 1 else ""
-                (say if verdict.met else fail)(f"{verdict}{where}")
+        _tell(reports, judgements)
+    if picture is not None and not _drawn(reports, picture):
+        return USAGE
     return OK if all(verdict.met for verdicts in judgements for verdict in verdicts) else FAILED
+
+
+def _tell(reports: "Sequence[Report]", judgements: "Sequence[Sequence[Judgement]]") -> None:
+    for report, verdicts in zip(reports, judgements, strict=True):
+        where = f" ({report.label})" if len(reports) > 1 else ""
+        for verdict in verdicts:
+            (say if verdict.met else fail)(f"{verdict}{where}")
+
+
+def _takes(command: str, given: AbstractSet[str]) -> None:
+    """Only what can take effect with it.
+
+    Raises:
+        ConfigError: with every other option.
+    """
+    taken = {command, *TAKEN[command]}
+    message = f"can never take effect with {command}: it takes only {', '.join(TAKEN[command])}"
+    if given - taken:
+        raise ConfigError([Problem(name, message) for name in sorted(given - taken)], "standfast simulate")
+
+
+def _writable(option: str, path: Path) -> None:
+    """What is found only after the run costs the run.
+
+    Raises:
+        ConfigError: nothing can be written there.
+    """
+    there = path if path.exists() else path.parent
+    if path.is_dir():
+        raise _usage(option, f"cannot write {path}: it is a directory")
+    if not there.exists():
+        raise _usage(option, f"cannot write {path}: there is no directory {there}")
+    if not os.access(there, os.W_OK) or (there != path and not there.is_dir()):
+        raise _usage(option, f"cannot write {path}: no permission to write {there}")
 
 
 def _list(*, as_json: bool) -> int:
@@ -160,11 +210,16 @@ def _usage(place: str, message: str) -> ConfigError:
 def _from_log(path: Path, under: "House", save: Path | None) -> "Scenario":
     from standfast.sim import files, recorded  # noqa: PLC0415 - help needs nothing of this
 
+    if save is not None and save.exists() and path.exists() and save.samefile(path):
+        raise _usage("--save", f"{save} is the log itself: name another file")
     record = recorded.read(path, under.config)
     for note in record.notes:
         say(note)
     if save is not None:
-        save.write_text(files.write(record.scenario), encoding="utf-8")
+        try:
+            save.write_text(files.write(record.scenario), encoding="utf-8")
+        except OSError as error:
+            raise _usage("--save", f"cannot write {save}: {error.strerror}") from None
         say(f"wrote {save}. Rehearse it again with: standfast simulate {under.label} {save}")
     return record.scenario
 
@@ -177,8 +232,8 @@ def _sized(scenario: "Scenario", seed: int | None, requests: int | None, scale: 
             raise _usage("--requests", "must be at least 1")
         workload = workload.model_copy(update={"requests": requests, "rate": None})
     if scale is not None:
-        if not 0 < scale < float("inf"):
-            raise _usage("--scale", "must be greater than 0")
+        if not 0 < scale <= LARGEST_SCALE:
+            raise _usage("--scale", f"must be greater than 0 and at most {LARGEST_SCALE:,.0f}")
         if workload.requests is not None:
             workload = workload.model_copy(update={"requests": max(1, round(workload.requests * scale))})
         elif workload.rate is not None:
@@ -188,6 +243,7 @@ def _sized(scenario: "Scenario", seed: int | None, requests: int | None, scale: 
 
 def _plans(house: "House", scenario: "Scenario", compare: Path | None, axes: Texts) -> list[Plan]:
     from standfast.sim import house as houses  # noqa: PLC0415 - help needs nothing of this
+    from standfast.sim.sweep import sweep  # noqa: PLC0415 - the same
 
     under = [house] if compare is None else [house, houses.from_file(compare)]
     for each in under:
@@ -199,7 +255,7 @@ def _plans(house: "House", scenario: "Scenario", compare: Path | None, axes: Tex
     return [
         Plan(variant.config, variant.scenario, f"{each.label}: {variant.label}" if several else variant.label)
         for each in under
-        for variant in houses.sweep(each, scenario, axes)
+        for variant in sweep(each, scenario, axes)
     ]
 
 
@@ -212,7 +268,7 @@ def _play(plan: Plan) -> "Report":
         say(f"note: {note}")
     with _progress(plan.label, stage.expected) as progress:
         tally = stage.run(progress)
-    return report_of(tally, plan.scenario, plan.label, plan.scenario.seed, stage.cast.notes)
+    return report_of(tally, plan.scenario, plan.label, plan.scenario.seed, stage.cast.notes, idle=stage.cast.idle)
 
 
 @contextmanager
@@ -228,16 +284,20 @@ def _progress(label: str, total: float) -> "Iterator[Progress]":
         yield lambda arrived: bar.update(task, completed=arrived)
 
 
-def _draw(reports: "Sequence[Report]", path: Path) -> None:
-    from standfast.sim.picture import draw  # noqa: PLC0415 - help needs nothing of this
+def _drawn(reports: "Sequence[Report]", path: Path) -> bool:
+    """The report is out by now: what goes wrong is said beside it."""
+    from standfast.sim.canvas import CannotDraw  # noqa: PLC0415 - help needs nothing of this
+    from standfast.sim.picture import draw  # noqa: PLC0415 - the same
 
     canvas = draw(reports)
-    data = canvas.png() if path.suffix.lower() == ".png" else canvas.svg().encode()
     try:
-        path.write_bytes(data)
-    except OSError as error:
-        raise _usage("--picture", f"cannot write {path}: {error.strerror}") from None
+        path.write_bytes(canvas.png() if path.suffix.lower() == ".png" else canvas.svg().encode())
+    except (OSError, CannotDraw) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        fail(f"--picture: cannot write {path}: {reason}")
+        return False
     say(f"drew {path}")
+    return True
 
 
 def _data(reports: "Sequence[Report]", judgements: "Sequence[Sequence[Judgement]]") -> dict[str, object]:
@@ -253,7 +313,7 @@ def _data(reports: "Sequence[Report]", judgements: "Sequence[Sequence[Judgement]
     return rows[0] if len(rows) == 1 else {"reports": rows}
 
 
-def _table(seed: int | None, scale: float | None) -> int:
+def _table(seed: int | None, scale: float | None, *, as_json: bool) -> int:
     from standfast.sim import matrix  # noqa: PLC0415 - help needs nothing of this
 
     cells = matrix.cells()
@@ -263,5 +323,12 @@ def _table(seed: int | None, scale: float | None) -> int:
         stage = cell.stage(scenario)
         with _progress(f"{cell.name}: {cell.label}", stage.expected) as progress:
             rows.append(cell.row(stage.run(progress), scenario))
-    write(matrix.markdown(rows))
+    if as_json:
+        told = (
+            {"scenario": name, "served_by": each.label, "seed": each.seed, "figures": each.figures}
+            for name, each in rows
+        )
+        print_json(list(told))
+    else:
+        write(matrix.markdown(rows))
     return OK

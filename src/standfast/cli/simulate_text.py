@@ -27,16 +27,25 @@ def show(reports: Sequence[Report], *, compared: bool, swept: bool) -> None:
     console = Console(highlight=False)
     if not console.is_terminal:
         console = Console(highlight=False, width=WIDTH)
-    first = reports[0]
-    console.print(Text(f"{first.title}; seed {first.seed}, {_hours(first.duration)} of virtual time", style="bold"))
+    console.print(Text(_heading(reports), style="bold"))
     if swept:
         console.print(_swept(reports))
         return
     console.print(_figures(reports))
-    if not compared:
-        console.print(_targets(first))
-        for line in _lines(first):
+    for report in reports:
+        if compared:
+            console.print(Text(report.label, style="bold"))
+        console.print(_targets(report))
+        for line in _lines(report):
             console.print(Text(line))
+
+
+def _heading(reports: Sequence[Report]) -> str:
+    """What all have in common is said once, what differs with every value."""
+    titles = ", ".join(dict.fromkeys(report.title for report in reports))
+    seeds = list(dict.fromkeys(report.seed for report in reports))
+    spans = ", ".join(dict.fromkeys(_hours(report.duration) for report in reports))
+    return f"{titles}; seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}, {spans} of virtual time"
 
 
 def _figures(reports: Sequence[Report]) -> Table:
@@ -90,7 +99,7 @@ def _lines(report: Report) -> list[str]:
     lines = []
     if report.reasons:
         lines.append("no answer: " + ", ".join(f"{reason} {count}" for reason, count in report.reasons.items()))
-    lines += [f"{spell.title}: from {_hours(spell.start)} to {_hours(spell.end)}" for spell in report.spells]
+    lines += [f"{spell.shown}: from {_hours(spell.start)} to {_hours(spell.end)}" for spell in report.spells]
     return lines
 
 

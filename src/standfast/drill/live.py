@@ -92,7 +92,7 @@ def rehearsals(
         stage = paired(Stage(config, scenario, scenario.seed), on, play)
         if play or steady:
             stage.rng = source(f"{scenario.seed}/policy/{play}")
-        reports.append(report_of(stage.run(), scenario, "rehearsal", scenario.seed, notes))
+        reports.append(report_of(stage.run(), scenario, "rehearsal", scenario.seed, notes, idle=stage.cast.idle))
     return reports
 
 
@@ -139,7 +139,7 @@ async def drill(
             await callers.come(requests, began, told)
             pulse.cancel()
             metrics.enter(tally, before, await _metrics(door))
-    report = report_of(tally, scenario, "drill", seed, notes)
+    report = report_of(tally, scenario, "drill", seed, notes, idle=plan.idle)
     report.figures.update(dict.fromkeys(UNKNOWN))
     lateness = late.quantile(0.95) or 0.0
     if lateness > LATE:

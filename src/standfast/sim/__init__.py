@@ -3,7 +3,7 @@
 A scenario is the weather, a configuration is the house; nothing in this room decides anything that policy decides.
 
 * `settings`, `spread` say what a scenario is; `files` reads one, `cast` applies it to a configuration, `house` is the
-  configuration and its variants.
+  configuration, `sweep` its variants.
 * `world` is virtual time. `arrivals` and `crowd` bring requests; `drive` performs one exchange, `call` is one attempt,
   `station` one upstream, `weather` its troubles; `customer` asks again and hangs up, `direct` has no gateway;
   `checkup` looks at the targets' health.

@@ -5,7 +5,7 @@ For one target the sections are laid over each other, the more specific one on t
     *  <  last  <  tertiary  <  secondary  <  primary  <  region:NAME  <  provider  <  provider/model
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from standfast import plugins
@@ -30,12 +30,14 @@ class Cast:
         models: the routes that are asked, and their shares.
         upstreams: how each target behaves, everything laid over each other.
         troubles: what goes wrong with each.
+        idle: places of the scenario's troubles that hit nobody here.
         notes: what the scenario says about targets that this configuration does not have, and what it leaves unsaid.
     """
 
     models: list[tuple[Route, float]]
     upstreams: dict[Deployment, Upstream] = field(default_factory=dict)
     troubles: dict[Deployment, tuple[Trouble, ...]] = field(default_factory=dict)
+    idle: tuple[int, ...] = ()
     notes: list[str] = field(default_factory=list)
 
 
@@ -63,7 +65,13 @@ def cast(scenario: Scenario, routes: Mapping[str, Route]) -> Cast:
     if problems:
         raise ConfigError(problems, scenario.title)
     known = {*used, *(f"{REGION}{region}" for region in regions if region)}
-    result.notes = [*_instant(scenario, result.upstreams), *_notes(scenario, known)]
+    hit = [_hit(each, result) for each in scenario.troubles]
+    result.idle = tuple(at for at, trouble in enumerate(scenario.troubles) if not any(_effects(trouble, hit[at])))
+    result.notes = [
+        *_instant(scenario, result.upstreams),
+        *_notes(scenario, known, result.idle),
+        *_unlimited(scenario, hit, result.idle),
+    ]
     return result
 
 
@@ -140,16 +148,47 @@ def _instant(scenario: Scenario, upstreams: Mapping[Deployment, Upstream]) -> li
     return [f"upstreams: {message}"] if names else []
 
 
-def _notes(scenario: Scenario, known: set[str]) -> list[str]:
+def _hit(trouble: Trouble, result: Cast) -> list[Upstream]:
+    """Whom a trouble is about."""
+    return [
+        spec for target, spec in result.upstreams.items() if any(each is trouble for each in result.troubles[target])
+    ]
+
+
+def _effects(trouble: Trouble, hit: Sequence[Upstream]) -> Iterator[bool]:
+    """For each of them: does anything change?"""
+    always = trouble.slow != 1 or trouble.cuts > 0 or any(error.share > 0 for error in trouble.errors)
+    for spec in hit:
+        yield always or (trouble.capacity != 1 and spec.capacity is not None and spec.capacity.divisible)
+
+
+def _notes(scenario: Scenario, known: set[str], idle: tuple[int, ...]) -> list[str]:
     """What is said about nobody: right for another configuration, or a slip of the pen."""
-    said = [(join("upstreams", word), word) for word in scenario.upstreams]
+    notes = [
+        _nobody(join("upstreams", word), word, known)
+        for word in scenario.upstreams
+        if word not in known and word not in _WEAKEST_FIRST
+    ]
     for at, trouble in enumerate(scenario.troubles):
-        said += [(join(join("troubles", at), "where"), word) for word in trouble.where]
-    notes = []
-    for path, word in said:
-        if word in known or word in _WEAKEST_FIRST:
-            continue
-        near = plugins.nearest(word, known)
-        meant = f"; did you mean {near!r}?" if near else ""
-        notes.append(f"{path}: no target of this configuration is {word!r}{meant}")
+        path = join(join("troubles", at), "where")
+        notes += [f"{_nobody(path, word, known)}{_hits(at, idle)}" for word in trouble.where if word not in known]
     return notes
+
+
+def _nobody(path: str, word: str, known: set[str]) -> str:
+    near = "" if word in _WEAKEST_FIRST else plugins.nearest(word, known)
+    meant = f"; did you mean {near!r}?" if near else ""
+    return f"{path}: no target of this configuration is {word!r}{meant}"
+
+
+def _unlimited(scenario: Scenario, hit: Sequence[Sequence[Upstream]], idle: tuple[int, ...]) -> list[str]:
+    """Troubles that leave a share of a capacity to targets that have none."""
+    return [
+        f"{join(join('troubles', at), 'capacity')}: no target that it hits has a capacity to share{_hits(at, idle)}"
+        for at, trouble in enumerate(scenario.troubles)
+        if trouble.capacity != 1 and hit[at] and not any(each.capacity and each.capacity.divisible for each in hit[at])
+    ]
+
+
+def _hits(at: int, idle: tuple[int, ...]) -> str:
+    return " (the trouble hits nobody)" if at in idle else ""

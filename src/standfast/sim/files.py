@@ -118,7 +118,7 @@ def _judge(data: object) -> tuple[list[Problem], Scenario | None]:
         scenario = Scenario.model_validate(data)
     except ValidationError as error:
         return [_in_our_words(each) for each in problems_of(error, Scenario, data)], None
-    problems = _too_late(scenario)
+    problems = _idle(scenario)
     return problems, None if problems else scenario
 
 
@@ -129,15 +129,23 @@ def _in_our_words(problem: Problem) -> Problem:
     return Problem(problem.path, message, problem.suggestion)
 
 
-def _too_late(scenario: Scenario) -> list[Problem]:
-    """What can never take effect: it begins after the end."""
+def _idle(scenario: Scenario) -> list[Problem]:
+    """What can never take effect: it begins after the end, or leaves a share of what nobody has."""
     begins = [(join("troubles", at), each.at) for at, each in enumerate(scenario.troubles)]
     begins += [(join("workload.bursts", at), each.at) for at, each in enumerate(scenario.workload.bursts)]
-    return [
+    problems = [
         Problem(join(path, "at"), f"can never take effect: the scenario ends after {scenario.duration:g} s")
         for path, at in begins
         if at >= scenario.duration
     ]
+    if not any(each.capacity and each.capacity.divisible for each in scenario.upstreams.values()):
+        message = "can never take effect: no section of upstreams has a capacity of more than one place; add it there"
+        problems += [
+            Problem(join(join("troubles", at), "capacity"), message)
+            for at, each in enumerate(scenario.troubles)
+            if each.capacity != 1
+        ]
+    return problems
 
 
 def _with_line(problem: Problem, document: YamlText) -> Problem:

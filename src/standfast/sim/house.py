@@ -1,13 +1,12 @@
-"""The configuration under rehearsal: a file's, a scenario's own, and what differs from it in a sweep.
+"""The configuration under rehearsal: a file's, a scenario's own; `standfast.sim.sweep` varies it.
 
 A rehearsal sends nothing, so it needs no upstream keys: variables that the environment lacks are stood in for.
 """
 
-import itertools
 import os
 import re
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,17 +15,9 @@ import yaml
 from standfast.config.load import from_mapping, load
 from standfast.config.schema import Config
 from standfast.config.yaml_text import read_yaml
-from standfast.errors import ConfigError, Problem
-from standfast.sim import files
 from standfast.sim.settings import Scenario
 
-OWN = "scenario"
-"""The first step of a sweep's path that leads into the scenario."""
-
 _NEEDED = re.compile(r"(?<!\$)\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
-_STEP = re.compile(r"(.*?)\[(\d+)\]$")
-
-Data = dict[str, object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,49 +89,23 @@ def from_scenario(scenario: Scenario, label: str) -> House | None:
     return House(label, from_mapping(scenario.config, {}), scenario.config, {})
 
 
-@dataclass(frozen=True, slots=True)
-class Variant:
-    """One point of a sweep; `values` are what differs."""
-
-    values: dict[str, object]
-    config: Config
-    scenario: Scenario
-
-    @property
-    def label(self) -> str:
-        """What differs, in words."""
-        return ", ".join(f"{path}={value}" for path, value in self.values.items())
-
-
-def sweep(house: House, scenario: Scenario, axes: Sequence[str]) -> list[Variant]:
-    """Every combination of the values of `PATH=VALUE,VALUE...`.
-
-    Args:
-        house: the configuration that is varied.
-        scenario: varied too, by paths that begin with `scenario.`.
-        axes: for instance `defaults.retry.max_attempts=1,2,4`.
-
-    Raises:
-        ConfigError: an axis cannot be understood, or a variant has problems.
-    """
-    parsed = [_axis(axis) for axis in axes]
-    return list(_variants(house, scenario, parsed))
-
-
 def put(data: object, path: str, value: object) -> object:
     """A copy of plain values with one of them set; what leads there is made where it is missing.
 
     Names may hold dots (`models.gpt-4.1.strategy`): of the names that are there, the longest that fits is meant.
 
     Raises:
-        LookupError: a list has no such place.
+        LookupError: a list has no such place; says what it has.
     """
     if not path:
         return value
     if isinstance(data, list | tuple):
         match = re.match(r"\[(\d+)\]\.?(.*)$", path)
-        if match is None or int(match[1]) >= len(data):
-            raise LookupError(path)
+        if match is None:
+            raise LookupError(f"{path!r} leads into a list: name one of its places, [0] for the first")
+        if int(match[1]) >= len(data):
+            last = f": the last is [{len(data) - 1}]" if data else ", it is empty"
+            raise LookupError(f"there is no [{match[1]}] in the list{last}")
         at = int(match[1])
         return [put(each, match[2], value) if i == at else each for i, each in enumerate(data)]
     there: Mapping[str, object] = data if isinstance(data, Mapping) else {}
@@ -152,34 +117,3 @@ def _first_step(there: Mapping[str, object], path: str) -> tuple[str, str]:
     known = [name for name in there if path == name or path.startswith((f"{name}.", f"{name}["))]
     name = max(known, key=len) if known else re.split(r"[.\[]", path, maxsplit=1)[0]
     return name, path[len(name) :].removeprefix(".")
-
-
-def _axis(text: str) -> tuple[str, list[object]]:
-    path, sign, values = text.partition("=")
-    if not sign or not path.strip() or not values:
-        raise ConfigError(
-            [Problem(text, "expected PATH=VALUE,VALUE..., for instance defaults.retry.budget=0.1,0.2")], "--sweep"
-        )
-    try:
-        return path.strip(), [read_yaml(value).data for value in values.split(",")]
-    except yaml.YAMLError:
-        raise ConfigError([Problem(text, "holds a value that cannot be read")], "--sweep") from None
-
-
-def _variants(house: House, scenario: Scenario, axes: list[tuple[str, list[object]]]) -> Iterator[Variant]:
-    for point in itertools.product(*(values for _, values in axes)):
-        values = dict(zip((path for path, _ in axes), point, strict=True))
-        data: object = house.data
-        weather: object = scenario.model_dump(mode="json", exclude_unset=True)
-        own = False
-        try:
-            for path, value in values.items():
-                if path.startswith(f"{OWN}."):
-                    weather, own = put(weather, path.removeprefix(f"{OWN}."), value), True
-                else:
-                    data = put(data, path, value)
-        except LookupError as error:
-            raise ConfigError([Problem(str(error), "there is no such place in the list")], "--sweep") from None
-        config = from_mapping(data, house.environ) if isinstance(data, Mapping) else house.config
-        changed = files.from_mapping(weather) if own and isinstance(weather, Mapping) else scenario
-        yield Variant(values, config, changed)

@@ -128,7 +128,7 @@ class _Panels:
         for at, spell in enumerate(self._report.spells):
             far = spell.start > 0.6 * self._report.duration  # the words run out of the picture on the other side
             x, anchor = (self._x(spell.end), "end") if far else (self._x(spell.start), "start")
-            self._canvas.text(x, top + LOW - 6 - 12 * (at % 3), spell.title, size=10, anchor=anchor, fill="#991b1b")
+            self._canvas.text(x, top + LOW - 6 - 12 * (at % 3), spell.shown, size=10, anchor=anchor, fill="#991b1b")
 
     def _latency(self, top: float) -> None:
         columns = [self._report.timeline[name] for name in ("p95_first_token_ms", "p50_first_token_ms")]
@@ -173,7 +173,7 @@ class _Panels:
         for spell in self._report.spells:
             x = self._x(spell.start)
             fill = BURST if spell.kind == "burst" else TROUBLE
-            canvas.box(x, top, max(1.0, self._x(spell.end) - x), height, fill, opacity=0.35, title=spell.title)
+            canvas.box(x, top, max(1.0, self._x(spell.end) - x), height, fill, opacity=0.35, title=spell.shown)
         for share, label in marks:
             y = top + height * (1.0 - share)
             canvas.line([(LEFT, y), (WIDTH - RIGHT, y)], GRID, width=1)

@@ -4,7 +4,7 @@ The names of the figures are a contract: requirements (`standfast.sim.require`) 
 Percentages are 0 to 100, times in milliseconds carry `_ms`, seconds `_s`, money is US dollars.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from standfast.canon.ask import HIGHEST_PRIORITY, LOWEST_PRIORITY
@@ -60,12 +60,18 @@ MEANINGS: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Spell:
-    """A stretch of the scenario worth showing: `start` and `end` in seconds since the beginning."""
+    """A stretch of the scenario worth showing: `start` and `end` in seconds since the beginning; `idle` hits nobody."""
 
     title: str
     start: float
     end: float
     kind: str = "trouble"
+    idle: bool = False
+
+    @property
+    def shown(self) -> str:
+        """The title; what hits nobody must not look as if it had been lived through."""
+        return f"{self.title} (hits nobody)" if self.idle else self.title
 
 
 @dataclass(slots=True)
@@ -100,6 +106,11 @@ class Report:
     changes: list[dict[str, object]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
+    @property
+    def idle(self) -> tuple[str, ...]:
+        """Titles of troubles that hit nobody."""
+        return tuple(each.title for each in self.spells if each.idle)
+
     def as_json(self) -> dict[str, object]:
         """Plain values, in a fixed order."""
         return {
@@ -111,7 +122,14 @@ class Report:
             "reasons": self.reasons,
             "targets": self.targets,
             "troubles": [
-                {"title": each.title, "from_s": each.start, "to_s": each.end, "kind": each.kind} for each in self.spells
+                {
+                    "title": each.title,
+                    "from_s": each.start,
+                    "to_s": each.end,
+                    "kind": each.kind,
+                    "hits_nobody": each.idle,
+                }
+                for each in self.spells
             ],
             "timeline": {**self.timeline, "served": self.served},
             "changes": self.changes,
@@ -119,19 +137,28 @@ class Report:
         }
 
 
-def report_of(tally: Tally, scenario: Scenario, label: str, seed: int, notes: list[str] | None = None) -> Report:
-    """What the books of a run amount to."""
+def report_of(
+    tally: Tally,
+    scenario: Scenario,
+    label: str,
+    seed: int,
+    notes: list[str] | None = None,
+    *,
+    idle: Collection[int] = (),
+) -> Report:
+    """What the books of a run amount to; `idle` are the places of troubles that hit nobody."""
+    spells = _spells(scenario, idle)
     return Report(
         title=scenario.title,
         label=label,
         seed=seed,
         duration=tally.duration,
-        figures=_figures(tally, scenario),
+        figures=_figures(tally, spells),
         reasons=dict(sorted(tally.reasons.items(), key=lambda pair: (-pair[1], pair[0]))),
         targets=[_target(name, each, tally) for name, each in tally.targets.items()],
         timeline=_timeline(tally),
         served={name: [piece.served.get(name, 0) for piece in tally.pieces] for name in tally.targets},
-        spells=_spells(scenario),
+        spells=spells,
         changes=[
             {
                 "at_s": round(at, 3),
@@ -147,7 +174,7 @@ def report_of(tally: Tally, scenario: Scenario, label: str, seed: int, notes: li
     )
 
 
-def _figures(tally: Tally, scenario: Scenario) -> Figures:
+def _figures(tally: Tally, spells: Sequence[Spell]) -> Figures:
     targets = tally.targets.values()
     attempts = sum(each.attempts for each in targets)
     asked = tally.requests - tally.declined
@@ -181,7 +208,7 @@ def _figures(tally: Tally, scenario: Scenario) -> Figures:
         "cost_uncertain": round(sum(each.perhaps_cost for each in targets), 6),
         "unpriced": sum(each.unpriced for each in targets),
         "breaker_openings": tally.changed.get("breaker open", 0),
-        "recovery_s": _recovery(tally, scenario),
+        "recovery_s": _recovery(tally, spells),
     }
     return {name: figures[name] for name in MEANINGS if name in figures}
 
@@ -229,18 +256,21 @@ def _timeline(tally: Tally) -> dict[str, list[float | None]]:
     }
 
 
-def _spells(scenario: Scenario) -> list[Spell]:
+def _spells(scenario: Scenario, idle: Collection[int]) -> list[Spell]:
     end = scenario.duration
-    spells = [Spell(each.title, each.at, min(each.at + each.lasts, end)) for each in scenario.troubles]
+    spells = [
+        Spell(each.title, each.at, min(each.at + each.lasts, end), idle=at in idle)
+        for at, each in enumerate(scenario.troubles)
+    ]
     bursts = scenario.workload.bursts
     spells += [Spell(f"{each.factor:g}x requests", each.at, min(each.at + each.lasts, end), "burst") for each in bursts]
     return spells
 
 
-def _recovery(tally: Tally, scenario: Scenario) -> float | None:
+def _recovery(tally: Tally, spells: Sequence[Spell]) -> float | None:
     """Seconds, to within a piece of the timeline; None without trouble, or if the scenario ends with it."""
-    quiet = max((spell.end for spell in _spells(scenario)), default=None)
-    if quiet is None or quiet >= scenario.duration:
+    quiet = max((spell.end for spell in spells if not spell.idle), default=None)
+    if quiet is None or quiet >= tally.duration:
         return None
     after = [(at * tally.width, piece) for at, piece in enumerate(tally.pieces) if at * tally.width >= quiet]
     bad = [at for at, piece in after if not _well(piece)]

@@ -30,19 +30,31 @@ class Requirement:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What came of a requirement; `value` is None where the run gave none, which is not enough."""
+    """What came of a requirement.
+
+    Attributes:
+        requirement: what must hold.
+        value: None where the run gave none, which is not enough.
+        idle: troubles that hit nobody: the run does not show what the scenario is for, which is not enough either.
+    """
 
     requirement: Requirement
     value: float | None
+    idle: tuple[str, ...] = ()
 
     @property
     def met(self) -> bool:
         """Does it hold?"""
-        return self.value is not None and _COMPARE[self.requirement.sign](self.value, self.requirement.bound)
+        if self.value is None or self.idle:
+            return False
+        return _COMPARE[self.requirement.sign](self.value, self.requirement.bound)
 
     def __str__(self) -> str:
         if self.value is None:
             return f"{self.requirement}: cannot be judged, the run has no {self.requirement.figure}"
+        if self.idle:
+            troubles = ", ".join(f"'{each}'" for each in self.idle)
+            return f"{self.requirement}: cannot be judged, the configuration has no target that is hit by {troubles}"
         return f"{self.requirement}: {'met' if self.met else 'not met'}, it is {self.value:.10g}"
 
 
@@ -68,6 +80,6 @@ def parse(expressions: tuple[str, ...]) -> list[Requirement]:
     return found
 
 
-def judge(requirements: list[Requirement], figures: Figures) -> list[Judgement]:
-    """Hold a report against requirements."""
-    return [Judgement(each, figures.get(each.figure)) for each in requirements]
+def judge(requirements: list[Requirement], figures: Figures, idle: tuple[str, ...] = ()) -> list[Judgement]:
+    """Hold a report against requirements; `idle` are troubles that hit nobody."""
+    return [Judgement(each, figures.get(each.figure), idle) for each in requirements]

@@ -21,13 +21,16 @@ from standfast import plugins
 from standfast.canon.ask import HIGHEST_PRIORITY, LOWEST_PRIORITY
 from standfast.canon.failure import FailureKind
 from standfast.canon.settings import Seconds, Settings
-from standfast.sim.spread import Amount, Spread
+from standfast.sim.spread import MOST, Amount, Number, Spread, Whole
 
-Positive = Annotated[Seconds, Field(gt=0, allow_inf_nan=False)]
-Duration = Annotated[Seconds, Field(ge=0, allow_inf_nan=False)]
-Share = Annotated[float, Field(ge=0, le=1)]
-Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=0)]
+Positive = Annotated[Seconds, Field(gt=0, le=MOST, allow_inf_nan=False)]
+Duration = Annotated[Seconds, Field(ge=0, le=MOST, allow_inf_nan=False)]
+Share = Annotated[Number, Field(ge=0, le=1)]
+Weight = Annotated[Number, Field(ge=0, le=1e12)]
+Count = Annotated[Whole, Field(ge=0)]
+AtLeastOne = Annotated[Whole, Field(ge=1)]
+Factor = Annotated[Number, Field(gt=0, le=10_000)]
+PerMinute = Annotated[Number, Field(ge=0.001, le=1e12)]
 Selector = Annotated[str, Field(pattern=r"^(\*|region:\S+|[^/\s]+(/\S+)?)$")]
 
 OURS = (FailureKind.CLIENT_CANCELLED, FailureKind.DEADLINE_PASSED)
@@ -45,7 +48,7 @@ class Burst(Settings):
 
     at: Duration
     lasts: Positive
-    factor: Annotated[float, Field(gt=0, le=10_000)]
+    factor: Factor
 
 
 class Client(Settings):
@@ -57,7 +60,7 @@ class Client(Settings):
         patience: a caller hangs up after so long without the first content; None for never.
     """
 
-    retries: Annotated[int, Field(ge=0, le=10)] = 0
+    retries: Annotated[Whole, Field(ge=0, le=10)] = 0
     obeys: bool = True
     patience: Spread | None = None
 
@@ -84,8 +87,8 @@ class Workload(Settings):
         client: what callers do by themselves.
     """
 
-    requests: Annotated[int, Field(ge=1)] | None = None
-    rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    requests: AtLeastOne | None = None
+    rate: Annotated[Number, Field(gt=0)] | None = None
     arrivals: Literal["poisson", "constant"] = "poisson"
     curve: tuple[Weight, ...] = ()
     bursts: tuple[Burst, ...] = ()
@@ -95,7 +98,7 @@ class Workload(Settings):
     max_tokens: Count = 0
     streaming: Share = 1.0
     repeatable: Share = 0.0
-    priorities: Mapping[Annotated[int, Field(ge=LOWEST_PRIORITY, le=HIGHEST_PRIORITY)], Weight] = {3: 1.0}
+    priorities: Mapping[Annotated[Whole, Field(ge=LOWEST_PRIORITY, le=HIGHEST_PRIORITY)], Weight] = {3: 1.0}
     callers: Mapping[str, Weight] = {}
     sessions: Count = 0
     deadline: Positive | None = None
@@ -164,11 +167,16 @@ class Capacity(Settings):
             linearly with the places taken, as with continuous batching.
     """
 
-    concurrency: Annotated[int, Field(ge=1)]
+    concurrency: AtLeastOne
     queue: Count = 0
     overflow: Literal[FailureKind.OVERLOADED, FailureKind.RATE_LIMITED] = FailureKind.OVERLOADED
     retry_after: Duration | None = None
-    crowding: Annotated[float, Field(ge=0)] = 0.0
+    crowding: Weight = 0.0
+
+    @property
+    def divisible(self) -> bool:
+        """Can a share of it be less? One place always stays."""
+        return self.concurrency > 1
 
 
 class RateLimits(Settings):
@@ -181,8 +189,8 @@ class RateLimits(Settings):
         tells: every answer tells what is left, in its headers (as OpenAI, Anthropic and Groq do).
     """
 
-    rpm: Annotated[float, Field(gt=0)] | None = None
-    tpm: Annotated[float, Field(gt=0)] | None = None
+    rpm: PerMinute | None = None
+    tpm: PerMinute | None = None
     burst: Positive = 10.0
     hint: bool = True
     tells: bool = True
@@ -196,16 +204,16 @@ class Quota(Settings):
         per: the period, seconds; the first begins with the scenario.
     """
 
-    requests: Annotated[int, Field(ge=1)] | None = None
-    tokens: Annotated[int, Field(ge=1)] | None = None
+    requests: AtLeastOne | None = None
+    tokens: AtLeastOne | None = None
     per: Positive = 86_400.0
 
 
 class Price(Settings):
     """US dollars per million tokens."""
 
-    input: Annotated[float, Field(ge=0)]
-    output: Annotated[float, Field(ge=0)]
+    input: Weight
+    output: Weight
 
     @model_validator(mode="before")
     @classmethod
@@ -264,8 +272,8 @@ class Trouble(Settings):
     where: tuple[Selector, ...]
     name: str = ""
     errors: Errors = ()
-    slow: Annotated[float, Field(gt=0, le=10_000)] = 1.0
-    capacity: Annotated[float, Field(gt=0, le=1)] = 1.0
+    slow: Factor = 1.0
+    capacity: Annotated[Number, Field(gt=0, le=1)] = 1.0
     cuts: Share = 0.0
     down: Duration = 0.0
     up: Duration = 0.0
@@ -291,6 +299,8 @@ class Trouble(Settings):
             raise ValueError("say where: a target, a provider, primary, region:NAME ...")
         if not (self.errors or self.cuts) and self.slow == 1 and self.capacity == 1:
             raise ValueError("can never take effect: say errors, slow, capacity or cuts")
+        if self.errors and not any(error.share for error in self.errors):
+            raise ValueError("errors can never take effect: a share must be above 0; or leave them out")
         if (self.down > 0) != (self.up > 0):
             raise ValueError("flapping needs both `down` and `up`")
         return self
@@ -323,7 +333,7 @@ class Scenario(Settings):
     title: str
     about: str = ""
     duration: Positive
-    seed: int = 1
+    seed: Whole = 1
     workload: Workload
     upstreams: Mapping[Selector, Upstream]
     troubles: tuple[Trouble, ...] = ()

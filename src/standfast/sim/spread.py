@@ -17,7 +17,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Mapping
 from typing import Annotated, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from standfast.canon.settings import Seconds, Settings
 
@@ -37,7 +37,28 @@ _FORMS = (
 )
 _WHOLE = 100.0
 
-Percentile = Annotated[float, Field(ge=0, le=_WHOLE)]
+MOST = 1e9
+"""No amount is larger: thirty years, or more tokens than anybody asks for. What is, is a slip, and overflows."""
+
+MOST_SKEWED = 1000.0
+"""p95 or p99 are at most so many times the median: latencies measured anywhere stay below a hundred."""
+
+
+def number(value: object) -> object:
+    """`true` is no number.
+
+    Raises:
+        ValueError: for it.
+    """
+    if isinstance(value, bool):
+        raise ValueError("expected a number")  # noqa: TRY004 - pydantic collects ValueError
+    return value
+
+
+Number = Annotated[float, BeforeValidator(number), Field(allow_inf_nan=False)]
+Whole = Annotated[int, BeforeValidator(number)]
+
+Percentile = Annotated[Number, Field(ge=0, le=_WHOLE)]
 
 
 class Spread(Settings):
@@ -73,12 +94,21 @@ class Spread(Settings):
         if written not in _FORMS:
             raise ValueError("write one of: a value; median with p95 or p99; mean; low with high; quantiles")
         amounts = [value for _, value in self._table()]
-        if any(not math.isfinite(each) or each < 0 for each in amounts) or (self.most is not None and self.most < 0):
+        cut = [] if self.most is None else [self.most]
+        if any(not math.isfinite(each) or each < 0 for each in (*amounts, *cut)):
             raise ValueError("must be finite and not negative")
+        if max(amounts) > MOST:
+            raise ValueError(f"no amount may be above {MOST:.0f}")
         if amounts != sorted(amounts):
             raise ValueError("a lower percentile must not stand above a higher one")
         if self.median is not None and self.median <= 0:
             raise ValueError("the median of a log-normal distribution must be above 0")
+        high = self.p95 or self.p99
+        if self.median and high and high > self.median * MOST_SKEWED:
+            name = "p95" if self.p95 else "p99"
+            raise ValueError(
+                f"{name} must be at most {MOST_SKEWED:.0f} times the median, it is {high / self.median:.3g} times"
+            )
         if self.quantiles is not None and not {0.0, _WHOLE} <= set(self.quantiles):
             raise ValueError("quantiles must say where 0 and 100 are")
         return self
@@ -128,15 +158,15 @@ class Spread(Settings):
 class Amount(Spread):
     """A count that varies: tokens, for instance. Written as a `Spread`, in plain numbers."""
 
-    value: float | None = None
-    median: float | None = None
-    p95: float | None = None
-    p99: float | None = None
-    mean: float | None = None
-    low: float | None = None
-    high: float | None = None
-    quantiles: Mapping[Percentile, float] | None = None
-    most: float | None = None
+    value: Number | None = None
+    median: Number | None = None
+    p95: Number | None = None
+    p99: Number | None = None
+    mean: Number | None = None
+    low: Number | None = None
+    high: Number | None = None
+    quantiles: Mapping[Percentile, Number] | None = None
+    most: Number | None = None
 
 
 def _between(table: list[tuple[float, float]], percentile: float) -> float:
