@@ -46,10 +46,11 @@ bench: $(VENV)/.dev ## measure beside nginx (needs nginx and wrk) and write docs
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bench.txt
 	@$(BIN)/python bench/run.py
 
-availability: $(VENV)/.dev ## play all scenarios and write docs/availability.md (two minutes)
+availability: $(VENV)/.dev ## play all scenarios and write docs/availability.md (ten minutes)
 	@$(BIN)/python docs/availability.py
 	@$(BIN)/python docs/primary.py
 	@$(BIN)/python docs/decisions.py
+	@$(BIN)/python docs/rehearsal.py
 
 drills: $(VENV)/.dev ## perform all scenarios for real (two hours) and write their table into docs/availability.md
 	@$(BIN)/python docs/drills.py

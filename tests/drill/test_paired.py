@@ -109,6 +109,28 @@ def test_milliseconds_on_the_way_change_no_fate() -> None:
         assert found[0] == pytest.approx(expected[0] + late)  # type: ignore[index]
 
 
+def test_a_way_that_is_longer_than_the_limit_ends_in_a_time_out() -> None:
+    """On a machine that hangs an attempt may be given up before it arrives; that is a time-out, and time goes on."""
+    heard: list[tuple[float, Failure]] = []
+
+    class Ears:
+        def failed(self, _call: Call, failure: Failure, now: Monotonic) -> None:
+            heard.append((now, failure))
+
+    way = Way()
+    way.there.add(2.0, Monotonic(START))
+    stage = paired(Stage(config(["openai/a"]), scenario(), 1), Traveller(way, random.Random(1)))
+    (station,) = stage.stations.values()
+    limits = Deadlines(1.0, 1.0, Monotonic(START + 0.45), 1.0, Monotonic(START + 60))
+    call = Call(station, Request(Monotonic(START), stage.cast.models[0][0]), Ears(), limits, 0)  # type: ignore[arg-type]
+    stage.world.at(START, lambda now: station.take(call, now))
+    while stage.world.run(1):
+        pass
+    ((at, failure),) = heard
+    assert failure.kind is FailureKind.FIRST_TOKEN_TIMEOUT
+    assert at == pytest.approx(START + 2.0)
+
+
 def door_weather(kind: str, share: float) -> Scenario:
     """A minute in which this befalls connections, and half of what comes in fails."""
     ill = [{"kind": kind, "share": share}, {"kind": "server_error", "share": (1 - share) / 2}]

@@ -128,7 +128,7 @@ class Call:
 
     def waits(self) -> None:
         """It stands in the upstream's line; only the deadline is known."""
-        self.station.world.at(noticed(self.deadlines.first_content), self._late)
+        self.station.world.at(self._given_up_at(), self._late)
 
     # what the listener tells
 
@@ -149,12 +149,16 @@ class Call:
         self._end = end
         limit = self.deadlines.first_content
         at = min(self.first_at, end)
-        if at > limit and at >= (found := noticed(limit)):  # what comes before the watch looks is in time
+        if at > limit and at >= (found := self._given_up_at()):  # what comes before the watch looks is in time
             self.station.world.at(found, self._late)
         elif self.first_at <= end:
             self.station.world.at(at, self._first)
         else:
             self.station.world.at(at, self._ends)
+
+    def _given_up_at(self) -> float:
+        """When the watch finds that the limit has passed: now, if the way to the station took longer (`drill.way`)."""
+        return max(noticed(self.deadlines.first_content), self.station.world.now)
 
     def _first(self, now: Monotonic) -> None:
         if self.phase != WAITING:
