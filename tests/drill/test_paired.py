@@ -122,7 +122,9 @@ def test_a_way_that_is_longer_than_the_limit_ends_in_a_time_out() -> None:
     stage = paired(Stage(config(["openai/a"]), scenario(), 1), Traveller(way, random.Random(1)))
     (station,) = stage.stations.values()
     limits = Deadlines(1.0, 1.0, Monotonic(START + 0.45), 1.0, Monotonic(START + 60))
-    call = Call(station, Request(Monotonic(START), stage.cast.models[0][0]), Ears(), limits, 0)  # type: ignore[arg-type]
+    request = Request(Monotonic(START), stage.cast.models[0][0])
+    request.deadline = Monotonic(START + 60)
+    call = Call(station, request, Ears(), limits, 0)  # type: ignore[arg-type]
     stage.world.at(START, lambda now: station.take(call, now))
     while stage.world.run(1):
         pass
