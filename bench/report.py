@@ -197,7 +197,7 @@ weighted ones in tier 1, one in tier 2. The upstream is a mock that costs less t
   quantile of a model whose first target answers, on the same process one after the other. *Breaker closed*: a breaker
   that never opens, so that every request meets the dead port. *Breaker open*: the default breaker after it has opened.
   Wasted attempts are the sum of `x-standfast-attempts` less the number of requests; while a breaker is open the only
-  ones are its half-open trials.
+  ones are its half-open trials and, in rests of more than ten seconds, its looks (`policy/look.py`).
 
 ## Measure it yourself
 
