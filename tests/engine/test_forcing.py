@@ -161,6 +161,20 @@ def test_a_half_open_breaker_is_told_by_the_next_look() -> None:
     run(scenario)
 
 
+def test_a_word_about_one_whose_rest_is_over_is_told_in_order() -> None:
+    """That it had become half-open comes before what the operator made of it."""
+
+    async def scenario() -> None:
+        async with watched(PAIR) as w:
+            w.lab.openai.fail(Fault(status=500))
+            await w.chat(times=10)
+            w.clock.advance(1000.0)
+            w.gateway.force_breaker(FIRST, "closed")
+            assert moves(w) == [("closed", "open"), ("open", "half_open"), ("half_open", "forced_closed")]
+
+    run(scenario)
+
+
 def test_a_word_about_an_open_breaker_takes_back_that_the_target_is_unhealthy() -> None:
     """Forced closed, or opened and released: /health counts it again, and no advice is given about its pace."""
 

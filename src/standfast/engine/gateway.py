@@ -278,7 +278,8 @@ class Gateway(Chats):
         if state not in ("open", "closed", None):
             raise ValueError("a breaker can be forced `open` or `closed`, or released (None)")
         forced = State(f"forced_{state}") if state is not None else None
-        self.services.bus.changed((*fleet.take_news(), *fleet.force(known[deployment], forced, now)))
+        moved = fleet.force(known[deployment], forced, now)  # looks at it, and so may leave news of before
+        self.services.bus.changed((*fleet.take_news(), *moved))
 
     def availability(self) -> dict[str, dict[str, float | None]]:
         """For each configured model and each of its targets: seconds until it may be asked (0 now, None: unknown)."""
