@@ -6,6 +6,7 @@ from collections import Counter
 
 import pytest
 
+from standfast.canon.attempt import Attempt
 from standfast.lab import Fault
 from standfast.lab.journal import Entry
 from support.chat import (
@@ -78,6 +79,11 @@ def seen_with(s: Stack, prompt: str) -> list[Entry]:
     return [entry for entry in entries(s) if marker in entry.body]
 
 
+def broke_off(attempt: Attempt) -> bool:
+    """Did it fail after its first content?"""
+    return attempt.failure is not None and attempt.first_content is not None
+
+
 def assert_honest(s: Stack, answer: Response, prompt: str, stream: bool) -> str:
     """The rules for one answer; what it was."""
     record = next(each for each in s.recorder.records if each.id == answer.headers["x-standfast-request-id"])
@@ -134,7 +140,7 @@ def test_no_false_success_in_a_random_history(seed: int) -> None:
             assert sum(outcomes.values()) == 250 == len(s.recorder.records)
             assert len({record.id for record in s.recorder.records}) == 250
             assert outcomes["answer"] > 150
-            assert outcomes["broken"] > 0
+            assert any(broke_off(attempt) for record in s.recorder.records for attempt in record.attempts)
             assert sum(bool(entry.fault) for entry in entries(s)) > 50
             await until(lambda: at_rest(s))
 
