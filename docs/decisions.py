@@ -6,12 +6,11 @@ under way at a time, from ten thousand sessions. CPU time, the least of five rou
 
 import gc
 import random
-import subprocess
 import sys
 from collections import deque
 from time import process_time
 
-from measured import rewrite
+from measured import measured_with, rewrite
 
 from standfast import plugins
 from standfast.canon.ask import Ask
@@ -80,9 +79,7 @@ def table() -> str:
         few, many = cost(name, FEW), cost(name, MANY)
         sys.stderr.write(f"{name}: {few:.1f} us, {many:.1f} us\n")
         lines.append(f"| {name} | {few:.1f} | {many:.1f} | {many / few:.2f} |")
-    command = ["git", "log", "-1", "--format=%h", "--", "src"]
-    commit = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout.strip()  # noqa: S603 - our own
-    return "\n".join([*lines, "", f"Commit {commit}, Python {sys.version.split()[0]}."])
+    return "\n".join([*lines, "", measured_with()])
 
 
 if __name__ == "__main__":

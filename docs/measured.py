@@ -1,10 +1,20 @@
 """The measured parts of docs/availability.md: each stands between marks that name it and the script that writes it."""  # noqa: INP001 - beside scripts, not a package
 
 import re
+import subprocess
 import sys
 from pathlib import Path
 
 PAGE = Path(__file__).with_name("availability.md")
+
+
+def measured_with() -> str:
+    """The last commit of the code, and the interpreter, in words."""
+    command = ["git", "log", "-1", "--format=%h", "--", "src"]
+    root = PAGE.parent.parent
+    found = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, cwd=root)  # noqa: S603 - our own
+    commit = found.stdout.strip()
+    return f"Commit {commit}, Python {sys.version.split()[0]}."
 
 
 def rewrite(script: str, parts: dict[str, str]) -> None:

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 
-from measured import rewrite
+from measured import measured_with, rewrite
 
 SIZES = (100_000, 1_000_000, 10_000_000)
 DAY = "tutorial-day"
@@ -37,9 +37,7 @@ def table() -> str:
         row = f"{size:,} | {figures['availability']:.4f} | {seconds:.0f} | {minute / 1e6:.1f} million | {memory:.0f}"
         sys.stderr.write(f"{row}\n")
         lines.append(f"| {row} |")
-    command = ["git", "log", "-1", "--format=%h", "--", "src"]
-    commit = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout.strip()  # noqa: S603 - our own
-    return "\n".join([*lines, "", f"Commit {commit}, Python {sys.version.split()[0]}."])
+    return "\n".join([*lines, "", measured_with()])
 
 
 if __name__ == "__main__":

@@ -273,7 +273,7 @@ class Breaker(Machine):
             self._window.cancelled += 1
 
     def _settle_open(self, outcome: Outcome, now: Monotonic, *, slow: bool) -> None:
-        """A probe of the panic rule, or a look."""
+        """A probe of the panic rule, or a look. A probe that fails ends the looks: it comes more often than they do."""
         if outcome is SUCCESS and not slow:
             self._move(Event.PROBED)
             self._succeed(now)
