@@ -37,6 +37,7 @@ export function App() {
   const help = useSignal(false);
   useKeys(() => (help.value = !help.value));
   useTitle();
+  useSection();
   const now = gate.value;
   if (now.kind === "signin") return <Outside><SignIn message={now.message} /></Outside>; // prettier-ignore
   if (now.kind === "shut") return <Outside><Closed message={now.message} /></Outside>; // prettier-ignore
@@ -244,6 +245,15 @@ function useKeys(help: () => void): void {
     document.addEventListener("keydown", press);
     return () => document.removeEventListener("keydown", press);
   }, []);
+}
+
+/** Another section begins at its top, and its name in the navigation is in sight. */
+function useSection(): void {
+  const { section } = route.value;
+  useEffect(() => {
+    window.scrollTo(0, 0);
+    document.querySelector(".top nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+  }, [section]);
 }
 
 function useTitle(): void {

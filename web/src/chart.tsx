@@ -46,10 +46,11 @@ export function Chart(props: ChartProps) {
   const shape = `${props.stack} ${dark.value} ${props.layers.map((layer) => layer.name + layer.colour).join()}`;
 
   useEffect(() => {
-    const made = new uPlot(options(latest, (at) => (index.value = at), box.current!.clientWidth), data(latest.current), box.current!);
+    const frame = box.current!;
+    const made = new uPlot(options(latest, (at) => (index.value = at), frame.clientWidth), data(latest.current), frame);
     plot.current = made;
-    const size = new ResizeObserver(() => made.setSize({ width: box.current!.clientWidth, height: HEIGHT }));
-    size.observe(box.current!);
+    const size = new ResizeObserver(() => made.setSize({ width: frame.clientWidth, height: HEIGHT }));
+    size.observe(frame);
     return () => {
       size.disconnect();
       made.destroy();
@@ -103,7 +104,7 @@ function options(latest: { current: ChartProps }, point: (index: number | null) 
     cursor: { y: false, points: { show: false }, drag: { x: false, y: false }, sync: { key: "console" } },
     scales: {
       x: { time: true, range: () => [latest.current.from, latest.current.to] },
-      y: { range: (_plot, _low, high) => [0, Math.max(0.5, (high || 0) * 1.12)] },
+      y: { range: (_plot, _low, high) => [0, Math.max(stack ? 0.5 : 50, (high || 0) * 1.12)] },
     },
     axes: [
       { ...axis, grid: { show: false }, space: 70, size: 26, values: (_plot, splits) => splits.map((at) => clock(at, false)) },
@@ -120,14 +121,14 @@ function options(latest: { current: ChartProps }, point: (index: number | null) 
       ...layers.map((layer, index) => ({
         label: layer.name,
         stroke: layer.colour,
-        width: stack ? 1 : index === 0 ? 2 : 1.25,
+        width: stack ? 0 : index === 0 ? 2 : 1.25,
         paths: stepped,
         points: { show: false },
-        ...(stack ? { fill: layer.colour + "a6" } : {}),
+        ...(stack ? { fill: layer.colour + "cc" } : {}),
       })),
     ],
     bands: stack
-      ? layers.slice(1).map((layer, index) => ({ series: [index + 2, index + 1] as [number, number], fill: layer.colour + "a6" }))
+      ? layers.slice(1).map((layer, index) => ({ series: [index + 2, index + 1] as [number, number], fill: layer.colour + "cc" }))
       : [],
     hooks: {
       draw: [(plot) => marks(plot, latest.current.events, css)],

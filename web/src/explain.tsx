@@ -119,7 +119,7 @@ export function Explain() {
             {problem.value}
           </p>
         </form>
-        <div class="answer" aria-live="polite">
+        <div class="answer">
           {answer.value ? (
             <Answer of={answer.value} />
           ) : (

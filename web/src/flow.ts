@@ -85,8 +85,9 @@ function tally(requests: readonly RequestRow[]): Map<string, Map<string, number>
  * counting twenty times, so that a target that takes over comes in at once and a quiet one does not flicker.
  */
 export function flow(known: Known, now: number, most: { readonly models: number; readonly targets: number }): Flow {
-  const names = [...known.targets];
   const recent = total(since(known.seconds, now, NOW), now);
+  // Who was asked just now is on the map, even if the configuration does not name it any more.
+  const names = [...new Set([...known.targets, ...recent.answers.keys(), ...recent.failures.keys()])];
   const long = total(since(known.seconds, now, 300), now);
   const lasted = Math.max(recent.seconds, 1);
   const weight = (target: string): number =>
@@ -94,7 +95,6 @@ export function flow(known: Known, now: number, most: { readonly models: number;
     (long.failures.get(target) ?? 0) +
     20 * ((recent.answers.get(target) ?? 0) + (recent.failures.get(target) ?? 0));
 
-  for (const name of [...recent.answers.keys(), ...recent.failures.keys()]) if (!names.includes(name)) names.push(name);
   const seats = names.length > most.targets ? most.targets - 1 : names.length;
   const order = new Map(names.map((name, index) => [name, index]));
   const ranked = [...names].sort((a, b) => weight(b) - weight(a) || order.get(a)! - order.get(b)!);

@@ -1,7 +1,7 @@
 // The flow map: the door, the models, the targets, and what runs between them.
 
 import { useEffect, useRef } from "preact/hooks";
-import { amount, plural, portion, word } from "./format.ts";
+import { amount, parts, plural, portion, word } from "./format.ts";
 import { flow, OTHERS } from "./flow.ts";
 import { rooms } from "./geometry.ts";
 import type { TargetRow } from "./messages.ts";
@@ -106,6 +106,7 @@ function TargetNode({ row, name, rate, failing, whole }: NodeProps) {
       <span class="node-words">
         <Target name={name} />
         <span class="node-state" data-state={state} title={row?.reason || STATES[state].means}>
+          <span class="node-provider">{parts(name).provider} </span>
           <StateGlyph state={state} /> {STATES[state].word}
           {row?.until != null && <> · <Countdown until={row.until} /></>}
           {failing > 0.02 && <em> {amount(failing)} failed/s</em>}

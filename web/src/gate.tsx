@@ -64,7 +64,7 @@ export const Closed = ({ message }: { readonly message: string }) => (
   <div class="gate" data-testid="closed">
     <BigDoor open={false} />
     <h1>The console is closed</h1>
-    <p class="lead">{message}</p>
+    <p class="lead">{message.split("`").map((part, index) => (index % 2 ? <code key={index}>{part}</code> : part))}</p>
     <button type="button" onClick={() => location.reload()}>
       Try again
     </button>

@@ -89,7 +89,7 @@ export function plan(flow: Flow, links: ReadonlyMap<string, Rates>, width: numbe
   const widthOf = (some: typeof entries): number => some.reduce((sum, entry) => sum + entry.width, 0);
 
   const doorWidth = narrow ? 74 : 132;
-  const targetWidth = narrow ? Math.min(240, width - doorWidth - 44) : Math.min(300, Math.max(236, width * 0.24));
+  const targetWidth = narrow ? Math.min(240, width - doorWidth - 44) : Math.min(350, Math.max(236, width * 0.25));
   const modelWidth = Math.min(200, Math.max(120, width * 0.15));
   const modelX = doorWidth + (width - doorWidth - targetWidth - modelWidth) * 0.42;
   const targetX = width - targetWidth;

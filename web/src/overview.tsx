@@ -39,7 +39,7 @@ function Hero() {
   const last = known.seconds.at(-1);
   const asked = judged(five);
   const spent = Math.max(ten.seconds, 1);
-  const spark = (of: (sample: Sample) => number | null): readonly (number | null)[] => minute.map(of);
+  const spark = (of: (sample: Sample) => number | null): readonly (number | null)[] => calmed(minute.map(of));
   return (
     <section class="hero" data-mood={stale.value ? "idle" : sky.value} aria-label="The last five minutes">
       <div class="hero-main">
@@ -62,7 +62,15 @@ function Hero() {
           </span>
         </p>
         <Strip seconds={known.seconds} now={known.at} />
-        <p class="hero-story">{story([...known.targets.values()], ten)}</p>
+        <p class="hero-story">
+          {story([...known.targets.values()], ten)}
+          {known.requests.length === 0 && asked === 0 && (
+            <>
+              {" "}
+              No request yet: <a href={link("requests")} class="linked">try one</a>.
+            </>
+          )}
+        </p>
       </div>
       <dl class="readouts">
         <Readout name="requests" of={rate(requests(ten) / spent)} note="last 10 s" spark={spark(requests)} testid="hero-rate" />
@@ -175,6 +183,13 @@ const Readout = ({ name, of, note, spark, testid }: ReadoutProps) => (
   </div>
 );
 
+/** The mean of three neighbours each: the course, not the noise. */
+const calmed = (values: readonly (number | null)[]): (number | null)[] =>
+  values.map((_, index) => {
+    const near = values.slice(Math.max(0, index - 2), index + 1).filter((value) => value !== null);
+    return near.length > 0 ? near.reduce((sum, value) => sum + value, 0) / near.length : null;
+  });
+
 function Spark({ values }: { readonly values: readonly (number | null)[] }) {
   const top = Math.max(...values.map((value) => value ?? 0), 1e-9);
   const step = 100 / 59;
@@ -198,7 +213,7 @@ const range = signal<Range>("15");
 const minutes = signal<readonly Sample[] | null>(null);
 const problem = signal("");
 
-const BIN: Readonly<Record<Range, number>> = { "15": 5, "24": 300 };
+const BIN: Readonly<Record<Range, number>> = { "15": 10, "24": 300 };
 const LONG: Readonly<Record<Range, number>> = { "15": 900, "24": 86_400 };
 const MOST_LAYERS = 8;
 
@@ -222,7 +237,9 @@ function Charts() {
   }, [chosen]);
 
   const samples = chosen === "15" ? known.seconds : (minutes.value ?? []);
-  const row = bins(samples, BIN[chosen]);
+  const found = bins(samples, BIN[chosen]);
+  // A bin that has just begun would jump about: it is told when half of it has passed.
+  const row = found.length > 1 && found.at(-1)!.seconds < BIN[chosen] / 2 ? found.slice(0, -1) : found;
   const [from, to] = [known.at - LONG[chosen], known.at];
   const times = row.map((bin) => Math.min(bin.at, to));
   const per = (pick: (bin: Bin) => number): number[] => row.map((bin) => pick(bin) / Math.max(bin.seconds, 0.5));

@@ -4,7 +4,7 @@ import { useSignal } from "@preact/signals";
 import type { ComponentChildren, JSX } from "preact";
 import { ago, exact, type Figure, parts, remaining, word } from "./format.ts";
 import type { Gauge } from "./messages.ts";
-import { heardAt, now, stale } from "./store.ts";
+import { heardAt, now, second, stale } from "./store.ts";
 import { STATES, type State } from "./tone.ts";
 
 /** A figure with its unit set smaller. */
@@ -20,7 +20,7 @@ export const instant = (): number => (stale.value ? heardAt.value : Math.max(now
 
 export const Ago = ({ at }: { readonly at: number }) => (
   <time dateTime={new Date(at * 1000).toISOString()} title={exact(at)}>
-    {ago(at, instant())}
+    {ago(at, stale.value ? heardAt.value : Math.max(second.value, heardAt.value))}
   </time>
 );
 

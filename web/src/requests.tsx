@@ -9,9 +9,11 @@ import { Pause } from "./events.tsx";
 import { hovered, paused } from "./pause.ts";
 import { link } from "./route.ts";
 import { world } from "./store.ts";
+import { room } from "./theme.ts";
 import { requestTone } from "./tone.ts";
 
 const SHOWN = 50;
+const COLUMNS = [4, 6, 7, 8]; // by the room there is
 
 const filter = signal("");
 const which = signal<"all" | "troubled">("all");
@@ -26,6 +28,10 @@ export function Requests() {
   const rows = known.filter((row) =>
     matches(`${row.id} ${row.model} ${row.target} ${row.caller} ${row.status} ${row.code} ${row.source} ${row.session} ${row.tags.join(" ")} ${row.attempts.map((one) => `${one.target} ${one.kind}`).join(" ")}`, filter.value),
   );
+  const shown = rows.slice(-SHOWN).reverse();
+  // One scale for all, so that long ones look long; the longest tenth may end outside.
+  const lengths = shown.map((row) => row.total_ms).sort((a, b) => a - b);
+  const scale = 1.15 * (lengths[Math.floor(lengths.length * 0.9)] ?? 1);
   const old = new Set(known.map((row) => row.id));
   const news = held ? all.filter((row) => !old.has(row.id)).length : 0;
   return (
@@ -59,8 +65,8 @@ export function Requests() {
               </tr>
             </thead>
             <tbody>
-              {rows.slice(-SHOWN).reverse().map((row) => (
-                <Row key={row.id} row={row} />
+              {shown.map((row) => (
+                <Row key={row.id} row={row} scale={scale} />
               ))}
             </tbody>
           </table>
@@ -103,7 +109,7 @@ function Nothing({ asked, troubled }: { readonly asked: boolean; readonly troubl
   );
 }
 
-function Row({ row }: { readonly row: RequestRow }) {
+function Row({ row, scale }: { readonly row: RequestRow; readonly scale: number }) {
   const open = useSignal(false);
   const tone = requestTone(row);
   const turn = (): void => {
@@ -145,7 +151,7 @@ function Row({ row }: { readonly row: RequestRow }) {
           {row.source && row.target && <Badge>{row.source}</Badge>}
         </td>
         <td class="at-middle cell-waterfall" title={`${plural(row.attempts.length, "attempt")}${stumbles ? `, ${stumbles} failed` : ""}`}>
-          <Waterfall attempts={row.attempts} total={row.total_ms} />
+          <Waterfall attempts={row.attempts} scale={scale} />
         </td>
         <td class="right at-middle">{written(lasting(row.first_token_ms))}</td>
         <td class="right">{written(lasting(row.total_ms))}</td>
@@ -162,7 +168,7 @@ function Row({ row }: { readonly row: RequestRow }) {
       </tr>
       {open.value && (
         <tr class="detail">
-          <td colSpan={8}>
+          <td colSpan={COLUMNS[room.value]!}>
             <Detail row={row} />
           </td>
         </tr>
@@ -171,11 +177,10 @@ function Row({ row }: { readonly row: RequestRow }) {
   );
 }
 
-/** One line for each attempt, from its start to its end, to the scale of the whole request. */
-function Waterfall({ attempts, total }: { readonly attempts: readonly AttemptRow[]; readonly total: number }) {
+/** One line for each attempt, from its start to its end. */
+function Waterfall({ attempts, scale }: { readonly attempts: readonly AttemptRow[]; readonly scale: number }) {
   const some = attempts.slice(0, 6);
-  const end = Math.max(total, ...some.map((attempt) => attempt.ended_ms), 1);
-  const at = (ms: number): number => (100 * Math.max(0, ms)) / end;
+  const at = (ms: number): number => (100 * Math.max(0, ms)) / Math.max(scale, 1);
   const step = some.length > 3 ? 5 : 7;
   return (
     <svg class="waterfall" viewBox={`0 0 100 ${Math.max(1, some.length) * step}`} preserveAspectRatio="none" height={Math.max(1, some.length) * step} aria-hidden="true">

@@ -214,7 +214,8 @@ export class Scene {
     const leaving = new Map(now.leaving.map((band) => [band.key, band]));
     const entering = new Map(now.entering.map((band) => [band.key, band]));
     for (const one of this.particles) {
-      const band = leaving.get(one.key)!;
+      const band = leaving.get(one.key);
+      if (!band) continue; // the page has become narrow, or wide
       const first = entering.get(one.key.split("\n")[0] ?? "");
       const split = first ? 0.42 : 0; // the model stands at this part of the way
       const colour = one.lost ? look.bad : look.colourOf(band.target);

@@ -27,6 +27,8 @@ export const world = signal<World | null>(null);
 let ahead = 0;
 const clockNow = (): number => Date.now() / 1000 + ahead;
 export const now = signal(clockNow());
+/** The same in whole seconds, for what need not run more often. */
+export const second = computed(() => Math.floor(now.value));
 
 /** While the connection is down, time stands still for everything but the words that say so. */
 export const stale = computed(() => connection.value !== "live" && world.value !== null);

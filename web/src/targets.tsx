@@ -10,6 +10,7 @@ import { go, link, route } from "./route.ts";
 import { since, total } from "./series.ts";
 import { world } from "./store.ts";
 import { TargetPanel } from "./target_panel.tsx";
+import { room } from "./theme.ts";
 import { STATES, well } from "./tone.ts";
 
 type Order = "configured" | "state" | "rate" | "slowest";
@@ -19,6 +20,7 @@ const order = signal<Order>("configured");
 
 const ROW = 54; // pixels; style.css says the same
 const HEAD = 46;
+const COLUMNS = [3, 5, 7, 9]; // by the room there is
 const WHOLE = 30; // up to so many rows the whole table stands in the page
 const BEFORE = 6;
 
@@ -170,7 +172,7 @@ function Table({ rows, rates, whole, grouped }: TableProps) {
           </tr>
         </thead>
         <tbody ref={body}>
-          {start > 0 && <tr class="spacer" aria-hidden="true"><td colSpan={9} style={{ height: `${tall(rows.slice(0, start))}px` }} /></tr>}
+          {start > 0 && <tr class="spacer" aria-hidden="true"><td colSpan={COLUMNS[room.value]!} style={{ height: `${tall(rows.slice(0, start))}px` }} /></tr>}
           {some.map((item, index) =>
             item.row ? (
               <Row key={item.key} row={item.row} tier={item.tier} rate={rates.get(item.row.target) ?? 0} whole={whole} index={start + index + 2} grouped={grouped} />
@@ -179,7 +181,7 @@ function Table({ rows, rates, whole, grouped }: TableProps) {
             ),
           )}
           {start + some.length < rows.length && (
-            <tr class="spacer" aria-hidden="true"><td colSpan={9} style={{ height: `${tall(rows.slice(start + some.length))}px` }} /></tr>
+            <tr class="spacer" aria-hidden="true"><td colSpan={COLUMNS[room.value]!} style={{ height: `${tall(rows.slice(start + some.length))}px` }} /></tr>
           )}
         </tbody>
       </table>
@@ -189,7 +191,7 @@ function Table({ rows, rates, whole, grouped }: TableProps) {
 
 const Group = ({ model, index }: { readonly model: ModelRow; readonly index: number }) => (
   <tr class="group" aria-rowindex={index} data-model={model.model}>
-    <th scope="rowgroup" colSpan={9}>
+    <th scope="rowgroup" colSpan={COLUMNS[room.value]!}>
       <b>{model.model}</b>
       <span class="status" data-status={model.status}>{model.status}</span>
       <span class="quiet-text">{word(model.strategy)}</span>
