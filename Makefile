@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test fuzz lint format bench availability drills figures lock clean
+.PHONY: help run test fuzz lint format page bench availability drills figures lock clean
 
 help: ## what can be made
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -41,6 +41,10 @@ lint: $(VENV)/.dev ## ruff and mypy
 format: $(VENV)/.dev ## put the code into house style
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
+
+page: $(VENV)/.dev ## the console's page: its types from the messages, then its files into the package
+	@$(BIN)/python web/write_types.py
+	@$(BIN)/python web/build.py
 
 bench: $(VENV)/.dev ## measure beside nginx (needs nginx and wrk) and write docs/performance.md
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bench.txt
