@@ -27,6 +27,7 @@ MEANINGS: Mapping[tuple[str, str], str] = {
     ("Config", "models"): "what clients may name, and where it can be served.",
     ("Config", "defaults"): "what holds where nothing else is written.",
     ("Config", "log"): "one line for each request.",
+    ("Config", "console"): "the page at `/console`, and what it is made of (`/admin`): docs/console.md.",
     ("Config", "cache"): "where kept answers live; which models keep any is said under `models` and `defaults`.",
     ("ClientKey", "name"): "stands for the key in logs and metrics.",
     ("ClientKey", "key"): "what clients send as `Authorization: Bearer ...`; best from the environment.",

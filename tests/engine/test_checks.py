@@ -7,9 +7,9 @@ import pytest
 
 from standfast.engine.checks import Checks
 from standfast.engine.probes import MAX_TOKENS
+from standfast.errors import UnknownDeployment
 from standfast.lab import Fault
 from standfast.policy.breaker import State
-from standfast.policy.health_check import Evidence
 from support.chat import run, until
 from support.watching import Watched, watched
 
@@ -299,7 +299,7 @@ def test_an_ordered_check_knows_the_price_too() -> None:
     async def scenario() -> None:
         async with watched(ONE) as w:
             assert not w.gateway.snapshot.informed
-            reports = [report async for report in w.checks.ordered(Evidence.GENERATE)]
+            reports = [report async for report in w.gateway.checks("generate")]
             (asked,) = w.asked("POST")
             assert [report.advice for report in reports] == [""]
             dollars = (asked.input_tokens * 2.0 + asked.output_tokens * 8.0) / 1e6  # gpt-4.1
@@ -514,7 +514,7 @@ def test_an_ordered_check_may_be_left() -> None:
     async def scenario() -> None:
         async with watched(ALL) as w:
             w.lab.anthropic.fail(Fault(hang=True, scope="all"))
-            reports = w.checks.ordered(Evidence.PING)
+            reports = w.gateway.checks()
             await anext(reports)
             await reports.aclose()  # type: ignore[attr-defined]
             assert [task for task in asyncio.all_tasks() if "_order" in repr(task.get_coro())] == []
@@ -536,5 +536,20 @@ def test_the_gateway_starts_and_stops_the_watch() -> None:
                 w.checks.start()
                 assert len([task for task in asyncio.all_tasks() if task.get_name() == "standfast-checks"]) == 1
             assert not [task for task in asyncio.all_tasks() if task.get_name() == "standfast-checks"]
+
+    run(scenario)
+
+
+def test_some_targets_are_checked_alone() -> None:
+    """Who is named is checked, and nobody else; an unknown name is refused at once, with the nearest one."""
+
+    async def scenario() -> None:
+        async with watched(ALL) as w:
+            names = list(w.gateway.portraits())
+            reports = await w.gateway.check("generate", [names[2], names[0]])
+            assert {report.target for report in reports} == {names[0], names[2]}
+            assert len(w.asked("POST")) == 2
+            with pytest.raises(UnknownDeployment, match="Did you mean"):
+                w.gateway.checks("ping", [names[0] + "x"])
 
     run(scenario)

@@ -41,7 +41,7 @@ def test_forced_open_is_left_alone_by_everything() -> None:
             assert len(w.asked("POST")) == 1
             assert reports[FIRST].state == "forced_open"
             assert reports[FIRST].detail == "not checked: its breaker is forced_open"
-            assert "`force`" in reports[FIRST].advice
+            assert "`Gateway.force_breaker(target, None)`" in reports[FIRST].advice
             assert "Gateway.force_breaker" in reports[FIRST].advice
             assert w.gateway.availability()["m"][FIRST] is None
             w.gateway.force_breaker(FIRST, None)

@@ -31,7 +31,8 @@ def test_it_starts_quietly(serve: Serve) -> None:
     assert lines[-1].startswith("  curl ")
     models = json.loads(gateway.config.read_text())["models"]
     assert [line.split()[0] for line in lines[3 : 3 + len(models)]] == list(models)
-    assert lines[3 + len(models) : -1] == ["", "keys: sdk", "try:"]
+    shut = f"console: {gateway.url}/console/ is shut until there is a key under console.keys"
+    assert lines[3 + len(models) : -1] == ["", "keys: sdk", shut, "try:"]
 
 
 def test_the_first_request_after_the_banner_is_served(serve: Serve) -> None:

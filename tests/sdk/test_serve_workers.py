@@ -1,5 +1,6 @@
 """`standfast serve --workers 2`: one port, several processes, one exit code."""
 
+import json
 import os
 import signal
 from collections.abc import Callable
@@ -10,10 +11,12 @@ from typing import Any
 import pytest
 
 from sdk.asking import CHAT_PATH, chat, streaming, until
-from support.processes import GatewayProcess, LabProcess, Wire
+from support.processes import GatewayProcess, LabProcess, Wire, fetch
 
 Serve = Callable[..., GatewayProcess]
 Configure = Callable[..., dict[str, Any]]
+
+OFF = {"format": "off"}
 
 
 def children(pid: int) -> list[int]:
@@ -74,6 +77,46 @@ def test_a_signal_meets_a_worker_that_starts(serve: Serve, number: signal.Signal
     if number == signal.SIGHUP:
         until(lambda: len(ready_children(gateway.process.pid)) == 2)
         assert fresh in children(gateway.process.pid)
+    assert gateway.process.stop() == 0
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="children are counted in Linux' /proc")
+def test_an_operators_word_holds_in_every_worker(serve: Serve, configure: Configure) -> None:
+    """Whichever process hears it: a breaker is forced, and the file is read anew, in all that share the port."""
+    key = "operator-0123456789"
+    console = {"keys": [{"name": "ann", "key": key}]}
+    gateway = serve("--workers", "2", console=console)
+    until(lambda: len(ready_children(gateway.process.pid)) == 2)
+    bearer = {"authorization": f"Bearer {key}"}
+
+    def seen() -> dict[int, dict[str, Any]]:
+        """What each worker tells of itself, however many connections it takes to meet them all."""
+        found: dict[int, dict[str, Any]] = {}
+
+        def ask() -> bool:
+            told = fetch(gateway.url, "GET", "/admin/api/snapshot", None, bearer).json()
+            found[told["session"]["worker"]] = told
+            return len(found) == told["session"]["workers"] == 2
+
+        until(ask)
+        return found
+
+    def breakers() -> set[str]:
+        rows = [row for told in seen().values() for row in told["targets"]]
+        return {row["breaker"] for row in rows if row["target"] == "openai/gpt-4.1"}
+
+    body = {"target": "openai/gpt-4.1", "state": "open"}
+    assert fetch(gateway.url, "POST", "/admin/api/breaker", body, bearer).status == 204
+    until(lambda: breakers() == {"forced_open"})
+    body = {"target": "openai/gpt-4.1", "state": None}
+    assert fetch(gateway.url, "POST", "/admin/api/breaker", body, bearer).status == 204
+    until(lambda: breakers() == {"closed"})
+    gateway.config.write_text(json.dumps(configure(console=console, models={"only": ["openai/gpt-4.1-mini"]}, log=OFF)))
+    assert fetch(gateway.url, "POST", "/admin/api/reload", None, bearer).json() == {"waiting_for_restart": []}
+    until(lambda: all([row["model"] for row in told["models"]] == ["only"] for told in seen().values()))
+    gateway.config.write_text("models: [}")
+    refused = fetch(gateway.url, "POST", "/admin/api/reload", None, bearer)
+    assert (refused.status, refused.json()["error"]["code"]) == (409, "reload_refused")
     assert gateway.process.stop() == 0
 
 

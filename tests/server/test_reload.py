@@ -8,7 +8,7 @@ import pytest
 
 from standfast.config.load import from_mapping
 from standfast.lab import Fault, Lab
-from standfast.server.run import reload_from
+from standfast.server.reloading import reload_from
 from support.chat import Talk, answer_of, ask, at_rest, attempts, chat, entries, finished, run, until
 from support.http import call, read_response
 from support.stack import Stack, stack
@@ -123,17 +123,17 @@ def test_what_waits_for_a_restart_is_named(tmp_path: Path, caplog: pytest.LogCap
         models: dict[str, object] = {"m": ["openai/gpt-4.1"]}
         async with stack(models) as s:
             write(path, s.lab, models, server={"heartbeat": "1s", "open_door": True})
-            assert not reload_from(path, s.plane)
+            assert not reload_from(path, s.plane).error
             assert not caplog.messages
             server = {"port": 9, "upstream": {"reply_bytes": 1_000_000}, "heartbeat": "1s"}
             write(path, s.lab, models, server=server, log={"format": "text"})
             for _ in range(2):
-                assert not reload_from(path, s.plane)
+                assert not reload_from(path, s.plane).error
                 assert "before a restart: server.port, server.upstream.reply_bytes, log.format" in caplog.messages[-1]
             assert s.gateway.services.heartbeat == 1.0
             caplog.clear()
             write(path, s.lab, models)
-            assert not reload_from(path, s.plane, {"port": 8000})
+            assert not reload_from(path, s.plane, {"port": 8000}).error
             assert not caplog.messages
 
     run(scenario)
@@ -162,7 +162,7 @@ def test_a_broken_file_changes_nothing(text: str | None, tmp_path: Path) -> None
             if text is not None:
                 path.write_text(text)
             before = s.gateway.snapshot
-            reason = reload_from(path, s.plane)
+            reason = reload_from(path, s.plane).error
             assert reason
             assert s.gateway.snapshot is before
             assert finished(await ask(s))
@@ -179,7 +179,7 @@ def test_a_good_file_is_swapped_in_whole(tmp_path: Path) -> None:
         async with stack({"m": ["openai/gpt-4.1"]}, keys=(("old", old),)) as s:
             assert finished(await ask(s, headers={"authorization": f"Bearer {old}"}))
             write(path, s.lab, {"n": ["twin/gpt-4.1"]}, keys=[{"name": "new", "key": new}])
-            assert not reload_from(path, s.plane)
+            assert not reload_from(path, s.plane).error
             assert (await ask(s, "n", headers={"authorization": f"Bearer {old}"})).status == 401
             assert finished(await ask(s, "n", headers={"authorization": f"Bearer {new}"}))
             assert s.recorder.records[-1].caller == "new"
@@ -193,7 +193,7 @@ def test_without_a_file_there_is_nothing_to_reload() -> None:
 
     async def scenario() -> None:
         async with stack({"m": ["openai/gpt-4.1"]}) as s:
-            assert "without a configuration file" in reload_from(None, s.plane)
+            assert "without a configuration file" in reload_from(None, s.plane).error
             assert finished(await ask(s))
 
     run(scenario)
@@ -219,7 +219,7 @@ def test_many_reloads_under_load_fail_nobody(tmp_path: Path) -> None:
                     path.write_text("models: [")
                 else:
                     write(path, s.lab, {"m": [["openai/gpt-4.1"], ["twin/gpt-4.1", "openai/gpt-4.1"]][n % 2]})
-                assert bool(reload_from(path, s.plane)) is (n % 3 == 2)
+                assert bool(reload_from(path, s.plane).error) is (n % 3 == 2)
                 await asyncio.sleep(0.01)
             stop = True
             await asyncio.gather(*clients)

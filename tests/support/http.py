@@ -51,6 +51,8 @@ async def read_head(reader: asyncio.StreamReader) -> tuple[int, dict[str, str]]:
 async def read_response(reader: asyncio.StreamReader) -> Response:
     """One answer, by its framing."""
     status, headers = await read_head(reader)
+    if status == 204:
+        return Response(status, headers, b"")
     if headers.get("transfer-encoding") == "chunked":
         chunks: list[bytes] = []
         try:
@@ -66,10 +68,11 @@ async def read_response(reader: asyncio.StreamReader) -> Response:
 
 
 def request_bytes(path: str, body: object = None, headers: dict[str, str] | None = None, method: str = "POST") -> bytes:
-    """A request as bytes."""
+    """A request as bytes; `host` among the headers takes the place of our own."""
+    given = dict(headers or {})
     payload = b"" if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
-    lines = [f"{method} {path} HTTP/1.1", "Host: test", "Content-Type: application/json"]
-    lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
+    lines = [f"{method} {path} HTTP/1.1", f"Host: {given.pop('host', 'test')}", "Content-Type: application/json"]
+    lines += [f"{name}: {value}" for name, value in given.items()]
     lines.append(f"Content-Length: {len(payload)}")
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + payload
 

@@ -5,11 +5,14 @@ import contextlib
 import socket
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
+from typing import cast
 
 import uvicorn
 
 from standfast.canon.record import Change, RequestRecord
 from standfast.config.load import from_mapping
+from standfast.console.annex import Console
+from standfast.console.window import Surroundings, Window
 from standfast.engine.gateway import Gateway
 from standfast.hooks.prometheus import PrometheusHook
 from standfast.http1.bound import server_protocol
@@ -19,6 +22,7 @@ from standfast.lab.settings import LabSettings
 from standfast.server.app import create_app
 from standfast.server.auth import Callers
 from standfast.server.data_plane import DataPlane
+from standfast.server.lazy import websocket_protocol
 from standfast.server.run import Server
 from standfast.server.status import Status
 
@@ -55,6 +59,7 @@ class Stack:
     port: int
     recorder: Recorder
     status: Status = field(default_factory=Status)
+    window: Window | None = None
 
     @property
     def url(self) -> str:
@@ -98,9 +103,10 @@ async def stack(
     providers: Mapping[str, object] | Callable[[Lab], Mapping[str, object]] | None = None,
     lab_settings: LabSettings | None = None,
     keys: tuple[tuple[str, str], ...] = (),
+    window: bool = False,
     **config: object,
 ) -> AsyncIterator[Stack]:
-    """Start everything.
+    """Start everything; with a `window` the console too, which ticks only when the test says so.
 
     The lab's stand-ins are configured as the providers `openai`, `anthropic` and `gemini`, once more with another key
     as `twin`, `anthropic_twin` and `gemini_twin` (same ports; a fault's `key` tells them apart), and there is `dead`
@@ -125,12 +131,12 @@ async def stack(
         }
         recorder = Recorder()
         gateway = Gateway(from_mapping(mapping, {}), hooks=[recorder])
-        async with gateway, _serving(lab, gateway, recorder) as running:
+        async with gateway, _serving(lab, gateway, recorder, with_window=window) as running:
             yield running
 
 
 @contextlib.asynccontextmanager
-async def _serving(lab: Lab, gateway: Gateway, recorder: Recorder) -> AsyncIterator[Stack]:
+async def _serving(lab: Lab, gateway: Gateway, recorder: Recorder, *, with_window: bool) -> AsyncIterator[Stack]:
     config = gateway.snapshot.config
     plane = DataPlane(gateway, Callers((entry.name, entry.key.get_secret_value()) for entry in config.keys))
     status = Status()
@@ -140,11 +146,15 @@ async def _serving(lab: Lab, gateway: Gateway, recorder: Recorder) -> AsyncItera
     listener = socket.create_server(("127.0.0.1", 0), backlog=512)
     wheel = Wheel(gateway.services.clock)
     protocol = server_protocol(plane, config.server.limits, wheel, gateway.services.clock)
+    app = create_app(plane, status, metrics)
+    window = Window(gateway, Surroundings(metrics)) if with_window else None
+    if window is not None:
+        Console(window).install(app)
     server = PromptServer(
         uvicorn.Config(
-            create_app(plane, status, metrics),
+            app,
             http=protocol,
-            ws="none",
+            ws=cast("type[asyncio.Protocol]", websocket_protocol) if with_window else "none",
             lifespan="off",
             log_config=None,
             access_log=False,
@@ -156,7 +166,7 @@ async def _serving(lab: Lab, gateway: Gateway, recorder: Recorder) -> AsyncItera
     task = asyncio.create_task(server.serve(sockets=[listener]))
     await listening.wait()
     try:
-        yield Stack(lab, gateway, plane, server, listener.getsockname()[1], recorder, status)
+        yield Stack(lab, gateway, plane, server, listener.getsockname()[1], recorder, status, window)
     finally:
         server.should_exit = True
         gateway.cut_off()

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 
 from standfast.cli.output import say
+from standfast.config.references import is_loopback
 from standfast.config.schema import Config
 
 
@@ -25,7 +26,8 @@ def banner(config: Config, address: str) -> list[str]:
         targets = ", ".join(line.target for line in model.targets)
         lines.append(f"  {name:<{width}}  {strategy}: {targets}")
     names = ", ".join(entry.name for entry in config.keys)
-    lines += ["", f"keys: {names}" if names else _open_door(config), "try:", f"  {curl(config, address)}"]
+    lines += ["", f"keys: {names}" if names else _open_door(config), _console(config, address)]
+    lines += ["try:", f"  {curl(config, address)}"]
     return lines
 
 
@@ -43,3 +45,14 @@ def _open_door(config: Config) -> str:
     if config.server.open_door:
         return "keys: none are configured and server.open_door is true: ANYONE who reaches this address may ask"
     return "keys: none are configured, so requests from this machine need no key"
+
+
+def _console(config: Config, address: str) -> str:
+    console = config.console
+    if not console.enabled:
+        return "console: switched off"
+    if console.keys:
+        return f"console: {address}/console/ (keys: {', '.join(entry.name for entry in console.keys)})"
+    if config.keys or not is_loopback(config.server.host):
+        return f"console: {address}/console/ is shut until there is a key under console.keys"
+    return f"console: {address}/console/"

@@ -13,6 +13,7 @@ from standfast.config.schema import Config
 from standfast.policy.steady import Steady
 
 if TYPE_CHECKING:
+    from standfast.server.annex import Annex, Site
     from standfast.server.run import Companion
 
 
@@ -60,9 +61,35 @@ def open_door(
     from standfast.server.run import serve as run  # noqa: PLC0415 - a wrong configuration is told without it
 
     try:
-        return run(config, config_path=path, announce=announce, overrides=named, companion=companion, rng=rng)
+        return run(
+            config,
+            config_path=path,
+            announce=announce,
+            overrides=named,
+            companion=companion,
+            annex=console_at,
+            rng=rng,
+        )
     except OSError as error:
         reason = error.strerror or str(error)
         address = f"{config.server.host}:{config.server.port}"
         fail(f"cannot serve on {address}: {reason}. Stop what uses it, or choose another with --port or --host.")
         return FAILED
+
+
+def console_at(site: "Site") -> "Annex":
+    """The console of one serving process."""
+    from standfast.console.annex import Console  # noqa: PLC0415 - a wrong configuration is told without it
+    from standfast.console.window import Surroundings, Window  # noqa: PLC0415 - the same
+
+    around = Surroundings(
+        metrics=site.metrics,
+        draining=lambda: site.status.draining,
+        reload_error=lambda: site.status.reload_error,
+        reload=site.reload,
+        path="" if site.config_path is None else str(site.config_path),
+        worker=site.worker,
+        workers=site.workers,
+        force_breaker=site.force_breaker,
+    )
+    return Console(Window(site.gateway, around))

@@ -120,6 +120,8 @@ def _secrets(content: Mapping[str, object]) -> set[str]:
     """All texts that stand where keys and headers stand, whether or not the rest is right."""
     found: set[str] = set()
     _collect(content.get("keys"), found, skip="name")
+    console = content.get("console")
+    _collect(console.get("keys") if isinstance(console, dict) else None, found, skip="name")
     providers = content.get("providers")
     for entry in providers.values() if isinstance(providers, dict) else ():
         if isinstance(entry, dict):

@@ -11,6 +11,7 @@ from standfast.config.schema import NO_KEY, Config
 from standfast.config.yaml_text import read_yaml
 
 CLIENT_KEY = "STANDFAST_KEY"
+CONSOLE_KEY = "STANDFAST_CONSOLE_KEY"
 FALLBACK_MODEL = "default"
 """The model that all providers serve together, one after the other."""
 
@@ -24,7 +25,7 @@ def from_environment(environ: Mapping[str, str], *, server: Mapping[str, object]
     """A configuration of all providers whose key is in the environment; None if there is none.
 
     Each provider file names its variable; `default_models.yaml` names the models. `STANDFAST_KEY` becomes the client
-    key.
+    key, `STANDFAST_CONSOLE_KEY` that of the console.
 
     Raises:
         ConfigError: a key or an override is not usable.
@@ -46,6 +47,8 @@ def from_environment(environ: Mapping[str, str], *, server: Mapping[str, object]
     }
     if environ.get(CLIENT_KEY):
         data["keys"] = [{"name": "environment", "key": f"${{{CLIENT_KEY}}}"}]
+    if environ.get(CONSOLE_KEY):
+        data["console"] = {"keys": [{"name": "environment", "key": f"${{{CONSOLE_KEY}}}"}]}
     return from_mapping(data, environ, server=server)
 
 
@@ -68,6 +71,8 @@ def redacted(config: Config) -> dict[str, object]:
     """The effective configuration as plain values; keys, and the values of headers, as `***`."""
     shown: dict[str, object] = config.model_dump(mode="json")
     shown["keys"] = [{"name": entry.name, "key": MASK} for entry in config.keys]
+    keys = [{"name": entry.name, "key": MASK, "role": entry.role} for entry in config.console.keys]
+    shown["console"] = {**config.console.model_dump(mode="json"), "keys": keys}
     providers = config.model_dump(mode="json", include={"providers"})["providers"]
     for name, entry in config.providers.items():
         providers[name]["keys"] = [_shown(key.get_secret_value()) for key in entry.keys]

@@ -32,12 +32,15 @@ def is_loopback(host: str) -> bool:
 
 
 def check_keys(data: Mapping[str, object]) -> list[Problem]:
-    """Client keys, and whether the door may stand open without."""
+    """Client keys and those of the console, and whether the door may stand open without."""
     server = _mapping(data.get("server"))
     host = server.get("host", "127.0.0.1")
     loopback = not isinstance(host, str) or is_loopback(host)
     keys = data.get("keys")
-    problems = list(_client_keys(keys, loopback=loopback)) if isinstance(keys, list) else []
+    known: dict[bytes, str] = {}
+    problems = list(_keys(keys, "keys", known, lenient=loopback)) if isinstance(keys, list) else []
+    console = _mapping(data.get("console")).get("keys")
+    problems += _keys(console, "console.keys", known, lenient=False) if isinstance(console, list) else []
     if not loopback and not keys and str(server.get("open_door", False)).lower() not in ("true", "1", "yes", "on"):
         problems.append(
             Problem(
@@ -49,17 +52,17 @@ def check_keys(data: Mapping[str, object]) -> list[Problem]:
     return problems
 
 
-def _client_keys(keys: list[object], *, loopback: bool) -> Iterator[Problem]:
-    names: dict[str, int] = {}
-    values: dict[bytes, int] = {}
+def _keys(keys: list[object], where: str, known: dict[bytes, str], *, lenient: bool) -> Iterator[Problem]:
+    """Client keys or console keys; `known` has the digests of those before. Short ones are for the lenient."""
+    names: dict[str, str] = {}
     for at, entry in enumerate(keys):
-        path = join("keys", at)
+        path = join(where, at)
         entry = _mapping(entry)  # noqa: PLW2901 - the same thing with its type known
         name, key = entry.get("name"), entry.get("key")
         if isinstance(name, str):
             if name in names:
-                yield Problem(join(path, "name"), f"is the name of {join('keys', names[name])} already")
-            names.setdefault(name, at)
+                yield Problem(join(path, "name"), f"is the name of {names[name]} already")
+            names.setdefault(name, path)
         if not isinstance(key, str):
             continue
         digest = hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()
@@ -67,13 +70,13 @@ def _client_keys(keys: list[object], *, loopback: bool) -> Iterator[Problem]:
             yield Problem(join(path, "key"), "is empty; is its environment variable set?")
         elif not _KEY.fullmatch(key):
             yield Problem(join(path, "key"), "must be printable ASCII without blanks")
-        elif digest in values:
-            yield Problem(join(path, "key"), f"is the key of {join('keys', values[digest])} already")
-        elif len(key) < SHORTEST_KEY and not loopback:
+        elif digest in known:
+            yield Problem(join(path, "key"), f"is the key of {known[digest]} already")
+        elif len(key) < SHORTEST_KEY and not lenient:
             yield Problem(
                 join(path, "key"), f"is shorter than {SHORTEST_KEY} characters; too short where others can try it"
             )
-        values.setdefault(digest, at)
+        known.setdefault(digest, path)
 
 
 def check_models(data: Mapping[str, object]) -> list[Problem]:

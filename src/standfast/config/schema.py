@@ -188,6 +188,38 @@ class LogSettings(Settings):
     path: Annotated[str, Field(min_length=1)] = "-"
 
 
+class ConsoleKey(Settings):
+    """One key that opens the console.
+
+    Attributes:
+        name: stands for it in events and logs.
+        key: what is typed in, or sent as `Authorization: Bearer ...`; best from the environment.
+        role: a `viewer` may look, an `operator` may act as well: force breakers, order checks, reload.
+    """
+
+    name: Annotated[str, Field(min_length=1, max_length=64)]
+    key: SecretStr
+    role: Literal["viewer", "operator"] = "operator"
+
+
+class ConsoleSettings(Settings):
+    """The page at `/console`, and what it is made of (`/admin`).
+
+    Attributes:
+        enabled: false switches it off; nothing is watched for it then.
+        keys: who may come in. Without any it opens to this machine alone, and only while requests need no key either;
+            otherwise it stays shut.
+        session: how long signing in lasts, seconds (12 h, a working day).
+        origins: addresses (`https://ops.example.com`) from which browsers may use it besides its own, for instance that
+            of a proxy that changes the `Host` header.
+    """
+
+    enabled: bool = True
+    keys: tuple[ConsoleKey, ...] = ()
+    session: Annotated[Seconds, Field(ge=60, le=31 * 86_400)] = 43_200.0
+    origins: tuple[Annotated[str, Field(pattern=r"^https?://[^/\s]+$")], ...] = ()
+
+
 class Config(Settings):
     """Everything that a configuration file says.
 
@@ -203,5 +235,6 @@ class Config(Settings):
     models: Mapping[str, ModelSettings] = {}
     defaults: Defaults = Defaults()
     log: LogSettings = LogSettings()
+    console: ConsoleSettings = ConsoleSettings()
     cache: AnswerStoreSettings = AnswerStoreSettings()
     facts: Mapping[str, FactSettings] = {}

@@ -39,8 +39,8 @@ class Sample(_Value, frozen=True):
         prompt_tokens, completion_tokens: as the upstreams reported them.
         in_flight: requests under way at its end.
         waiting: those of them that wait in line for a free slot.
-        first_token_ms: until the first content went to the client; of a minute the worst second. None if none did.
-        total_ms: until the answer was complete, the same way.
+        first_token_ms: until the first content went to the client, of the newest requests; None if none did.
+        total_ms: until the answer was complete, of those answered.
         answers: attempts that succeeded, by target; absent for none.
         failures: attempts that failed, by target; absent for none.
     """
@@ -283,8 +283,8 @@ class Snapshot(_Value, frozen=True, tag_field="type", tag="snapshot"):
         seconds: of the last quarter of an hour, oldest first.
         events: the newest ones, oldest first.
         requests: the newest ones, oldest first.
-        troubled: the newest ones that did not go as they should (an error, a failed attempt, another target than the
-            first choice), oldest first.
+        troubled: the newest ones that did not go as they should (an error, a failed attempt, a kept answer or a message
+            in place of an error), oldest first.
     """
 
     at: float

@@ -1,6 +1,6 @@
 """From a configuration to what serves requests: routes, outlets, fleet. Made whole, then swapped in at once."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from urllib.parse import urlsplit
@@ -23,7 +23,7 @@ from standfast.config.schema import Config
 from standfast.engine.outlet import Outlet
 from standfast.engine.reply_headers import JSON_HEADERS, STREAM_HEADERS, deployment_headers
 from standfast.engine.terms import Terms, terms_of
-from standfast.errors import UnknownModel
+from standfast.errors import UnknownDeployment, UnknownModel
 from standfast.formats.base import Format
 from standfast.http1.base import Origin
 from standfast.http1.client_request import RequestHead
@@ -82,6 +82,18 @@ class Snapshot:
         """What clients may name, besides `provider/model`."""
         return tuple(dict.fromkeys((*self.routes, AUTO)))
 
+    def configured(self, names: Collection[str] | None = None) -> list[Deployment]:
+        """Every configured deployment once, or those of these names; what clients named directly is none of them.
+
+        Raises:
+            UnknownDeployment: a name that is not configured; the message names the nearest.
+        """
+        found = {target.name: target.deployment for route in self.routes.values() for target in route.targets}
+        for name in names or ():
+            if name not in found:
+                raise UnknownDeployment(plugins.unknown("deployment", name[:NAME_LIMIT], found))
+        return [deployment for name, deployment in found.items() if names is None or name in names]
+
     @property
     def crowded(self) -> bool:
         """Clients have named so many models that are not configured that a fresh snapshot is due."""
@@ -136,6 +148,7 @@ def assemble(config: Config, previous: Snapshot | None = None, *, informed: bool
 def secrets_in(config: Config) -> list[str]:
     """Everything in a configuration that nobody may see: keys of both sides, and the values of fixed headers."""
     secrets = [entry.key.get_secret_value() for entry in config.keys]
+    secrets += [entry.key.get_secret_value() for entry in config.console.keys]
     proxy = read_proxy(config.server.upstream.proxy.get_secret_value())
     if proxy is not None and proxy.credentials:
         secrets += [config.server.upstream.proxy.get_secret_value(), proxy.credentials]

@@ -128,7 +128,7 @@ class Checks:
     def _plan(self, snapshot: Snapshot, now: Monotonic) -> None:
         """The rounds of this configuration; those that were there before keep their time."""
         grouped: dict[tuple[str, HealthSettings], list[Deployment]] = {}
-        for deployment in _configured(snapshot):
+        for deployment in snapshot.configured():
             health = snapshot.fleet.standing(deployment, now).health
             if health is not None:
                 settings = health.settings
@@ -191,11 +191,12 @@ class Checks:
 
     # the checks
 
-    async def ordered(self, kind: Evidence) -> AsyncIterator[TargetReport]:
-        """Check every configured deployment now, whatever is due; each report as soon as it is there."""
-        snapshot, room = self._snapshot(), asyncio.Semaphore(AT_ONCE)
+    async def ordered(self, kind: Evidence, deployments: Sequence[Deployment]) -> AsyncIterator[TargetReport]:
+        """Check these configured deployments now, whatever is due; each report as soon as it is there."""
+        snapshot = self._snapshot()
+        room = asyncio.Semaphore(AT_ONCE)
         groups: dict[str, list[Deployment]] = {}
-        for deployment in _configured(snapshot):
+        for deployment in deployments:
             name = deployment.name if kind is Evidence.GENERATE else deployment.provider
             groups.setdefault(name, []).append(deployment)
 
@@ -304,17 +305,12 @@ class Checks:
         """How every configured target is, as far as it is known; asks nobody."""
         snapshot, now = self._snapshot(), self._services.clock.now()
         reports = []
-        for deployment in _configured(snapshot):
+        for deployment in snapshot.configured():
             health = snapshot.fleet.standing(deployment, now).health
             reports.append(
                 report_of(snapshot, deployment, health.last if health is not None else None, now, ordered=False)
             )
         return reports
-
-
-def _configured(snapshot: Snapshot) -> list[Deployment]:
-    """Every configured deployment once; what clients named directly is not watched."""
-    return list(dict.fromkeys(target.deployment for route in snapshot.routes.values() for target in route.targets))
 
 
 async def _facts(snapshot: Snapshot, deployment: Deployment) -> Facts | None:

@@ -5,7 +5,7 @@ The server is an embedder of this class like any other.
 
 import os
 import random
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self, get_args
@@ -29,6 +29,7 @@ from standfast.engine.checks import Checks
 from standfast.engine.considering import BYTES_PER_TOKEN, Decision, consider, decide, explained
 from standfast.engine.drive import Drive
 from standfast.engine.inquiry import NO_CONTROLS, Controls, Inquiry
+from standfast.engine.portrait import Portrait, portrait
 from standfast.engine.services import Services
 from standfast.engine.target_report import TargetReport
 from standfast.engine.watch import Watch
@@ -259,13 +260,14 @@ class Gateway(Chats):
         fleet, now = self.snapshot.fleet, self.services.clock.now()
         return {deployment.name: fleet.breaker_state(deployment, now).value for deployment in fleet.deployments()}
 
-    def force_breaker(self, deployment: str, state: Literal["open", "closed"] | None) -> None:
+    def force_breaker(self, deployment: str, state: Literal["open", "closed"] | None, *, by: str = "") -> None:
         """An operator's word about one target's breaker, until the next one.
 
         Args:
             deployment: `provider/model`.
             state: `open` lets nothing through, no probe either; `closed` everything; None takes that back: it is
                 closed, with clean counts, and left to itself again. One that nobody has forced stays as it is.
+            by: the operator's name, for the events.
 
         Raises:
             UnknownDeployment: nothing of this name is served; the message names the nearest.
@@ -278,7 +280,7 @@ class Gateway(Chats):
         if state not in ("open", "closed", None):
             raise ValueError("a breaker can be forced `open` or `closed`, or released (None)")
         forced = State(f"forced_{state}") if state is not None else None
-        moved = fleet.force(known[deployment], forced, now)  # looks at it, and so may leave news of before
+        moved = fleet.force(known[deployment], forced, now, by)  # looks at it, and so may leave news of before
         self.services.bus.changed((*fleet.take_news(), *moved))
 
     def availability(self) -> dict[str, dict[str, float | None]]:
@@ -296,22 +298,34 @@ class Gateway(Chats):
         """How every configured target is, as far as it is known; asks nobody."""
         return self.checking.reports()
 
-    async def check(self, kind: CheckKind = "ping") -> list[TargetReport]:
-        """Check every configured target now, all at once: `ping` its provider, or `generate` a tiny answer, for money.
+    def portraits(self) -> dict[str, Portrait]:
+        """How busy every configured target is and what is left of its limits, by `provider/model`; asks nobody."""
+        fleet, now = self.snapshot.fleet, self.services.clock.now()
+        found = self.snapshot.configured()
+        return {each.name: portrait(fleet.place(each), fleet.available_at(each, now), now) for each in found}
+
+    async def check(self, kind: CheckKind = "ping", targets: Collection[str] | None = None) -> list[TargetReport]:
+        """Check targets now, all at once: `ping` its provider, or `generate` a tiny answer, for money.
 
         What is found counts for the targets' health.
 
+        Args:
+            kind: of the check.
+            targets: `provider/model`, configured ones; None for all of them.
+
         Raises:
             ValueError: another kind of check.
+            UnknownDeployment: a target is not configured; the message names the nearest.
         """
-        return [report async for report in self.checks(kind)]
+        return [report async for report in self.checks(kind, targets)]
 
-    def checks(self, kind: CheckKind = "ping") -> AsyncIterator[TargetReport]:
+    def checks(self, kind: CheckKind = "ping", targets: Collection[str] | None = None) -> AsyncIterator[TargetReport]:
         """The same, each report as soon as it is there.
 
         Raises:
             ValueError: another kind of check; at once.
+            UnknownDeployment: a target is not configured; at once.
         """
         if kind not in get_args(CheckKind):
             raise ValueError(f"a check is `ping` or `generate`, not {kind!r}")
-        return self.checking.ordered(Evidence(kind))
+        return self.checking.ordered(Evidence(kind), self.snapshot.configured(targets))

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar, cast
@@ -12,6 +12,7 @@ from standfast.engine.chats import Message
 from standfast.engine.considering import Decision
 from standfast.engine.gateway import CheckKind, Gateway
 from standfast.engine.inquiry import NO_CONTROLS, Controls
+from standfast.engine.portrait import Portrait
 from standfast.engine.reply import Reply
 from standfast.engine.target_report import TargetReport
 from standfast.hooks.base import Hook
@@ -102,9 +103,9 @@ class SyncGateway:
         """State of every breaker by `provider/model`."""
         return self._call(self._gateway.breaker_states)
 
-    def force_breaker(self, deployment: str, state: Literal["open", "closed"] | None) -> None:
+    def force_breaker(self, deployment: str, state: Literal["open", "closed"] | None, *, by: str = "") -> None:
         """An operator's word about one target's breaker; see `Gateway.force_breaker`."""
-        self._call(lambda: self._gateway.force_breaker(deployment, state))
+        self._call(lambda: self._gateway.force_breaker(deployment, state, by=by))
 
     def availability(self) -> dict[str, dict[str, float | None]]:
         """For each model and target: seconds until it may be asked; see `Gateway.availability`."""
@@ -114,13 +115,17 @@ class SyncGateway:
         """How every configured target is, as far as it is known; asks nobody."""
         return self._call(self._gateway.health)
 
-    def check(self, kind: CheckKind = "ping") -> list[TargetReport]:
-        """Check every configured target now; see `Gateway.check`."""
-        return self._run(self._gateway.check(kind))
+    def portraits(self) -> dict[str, Portrait]:
+        """How busy every configured target is and what is left of its limits; see `Gateway.portraits`."""
+        return self._call(self._gateway.portraits)
 
-    def checks(self, kind: CheckKind = "ping") -> Iterator[TargetReport]:
+    def check(self, kind: CheckKind = "ping", targets: Collection[str] | None = None) -> list[TargetReport]:
+        """Check configured targets now; see `Gateway.check`."""
+        return self._run(self._gateway.check(kind, targets))
+
+    def checks(self, kind: CheckKind = "ping", targets: Collection[str] | None = None) -> Iterator[TargetReport]:
         """The same, each report as soon as it is there; see `Gateway.checks`."""
-        return self._each(self._gateway.checks(kind))
+        return self._each(self._gateway.checks(kind, targets))
 
     def close(self) -> None:
         """Close the gateway and its thread."""

@@ -102,7 +102,7 @@ def _advice(standing: Standing, failure: Failure | None, state: HealthState, *, 
     if not standing.free_keys:
         return "Wait until a key's rest is over, or add keys."
     if standing.breaker is State.FORCED_OPEN:
-        return "Take `force` out of its `breaker` in the configuration, or call `Gateway.force_breaker(target, None)`."
+        return "Leave it to itself again: in the console, by `Gateway.force_breaker(target, None)` or in its `breaker`."
     if standing.breaker not in LETTING:
         return "Nothing: the breaker tries it again by itself."
     if state in (HealthState.DEGRADED, HealthState.UNHEALTHY):

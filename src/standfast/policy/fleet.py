@@ -281,11 +281,11 @@ class Fleet:
         calls, failures = breaker.recent(now)
         return breaker.state(now) in LETTING and failures <= calls * SOUND_FAILURE_SHARE
 
-    def force(self, deployment: Deployment, state: State | None, now: Monotonic) -> tuple[Change, ...]:
-        """An operator's word about a breaker; see `Breaker.force`. Returns the states that changed."""
+    def force(self, deployment: Deployment, state: State | None, now: Monotonic, by: str = "") -> tuple[Change, ...]:
+        """The word of an operator (`by`) about a breaker; see `Breaker.force`. Returns the states that changed."""
         place = self._places[deployment]
         moved = place.breaker.force(state, now)
-        return () if moved is None else breaker_moved(place, moved, "an operator's word", now)
+        return () if moved is None else breaker_moved(place, moved, f"{by or 'an operator'}'s word", now)
 
     def breaker_state(self, deployment: Deployment, now: Monotonic) -> State:
         """State of the deployment's breaker."""

@@ -5,7 +5,7 @@ the rate times t. Tokens are charged by estimate when a request goes and correct
 may come to owe; what it owes is waited for. Nothing here waits itself: the answer is a number of seconds.
 """
 
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 from pydantic import Field
 
@@ -20,6 +20,22 @@ INSTANT = 1e-6
 
 BUSY_WAIT = 0.05
 """Seconds after which to ask again when every slot is taken: nobody knows when one becomes free."""
+
+
+class Gauge(NamedTuple):
+    """How much of one limit is left, to look at.
+
+    Attributes:
+        name: of the limit, with its figure if it is configured.
+        left: what may go at once; below zero what is owed.
+        size: the most that may ever go at once.
+        learned: answers told it; otherwise it is configured.
+    """
+
+    name: str
+    left: float
+    size: float
+    learned: bool = False
 
 
 class TargetLimits(Settings):
@@ -56,6 +72,11 @@ class _Bucket:
             self._at = now
         seconds = (min(amount, self._size) - self._level) / self._rate
         return 0.0 if seconds <= INSTANT else seconds
+
+    def gauge(self, what: str, now: Monotonic) -> Gauge:
+        """What is left of it; changes nothing."""
+        level = min(self._size, self._level + max(0.0, now - self._at) * self._rate)
+        return Gauge(f"{self._rate * 60.0:,.0f} {what}/min", level, self._size)
 
     def take(self, amount: float) -> None:
         """Take it; the level may fall below zero, and what it owes is waited for. A negative amount gives back."""
@@ -104,6 +125,15 @@ class KeySlots:
         if self._tokens is not None and actual is not None:
             self._tokens.wait(0.0, now)
             self._tokens.take(actual - estimated)
+
+    def gauges(self, now: Monotonic) -> tuple[Gauge, ...]:
+        """What is left of each limit; changes nothing."""
+        buckets = (("requests", self._requests), ("tokens", self._tokens))
+        found = [bucket.gauge(what, now) for what, bucket in buckets if bucket is not None]
+        if self._concurrency is not None:
+            free = self._concurrency - self._taken
+            found.append(Gauge(f"{self._concurrency:,} at a time", free, self._concurrency))
+        return tuple(found)
 
     def withdraw(self, tokens: int, now: Monotonic) -> None:
         """Undo an admission of which no use was made: nothing was sent, so nothing counts."""

@@ -17,6 +17,7 @@ from typing import TypeAlias
 
 from standfast.canon.instants import Monotonic
 from standfast.canon.rates import Counts, Rate
+from standfast.policy.limits import Gauge
 from standfast.policy.tide import TRUST, Mark, Tide
 
 SCARCE = 0.5
@@ -86,6 +87,15 @@ class Quota:
             tide.refill(now)
             longest = max(longest, tide.wait(_cost(tide.counts, tokens, prompt), now))
         return longest
+
+    def gauges(self) -> tuple[Gauge, ...]:
+        """What is left of each limit, as of the last question or telling; changes nothing."""
+        sent, tokens = self._since if self.plenty else (self._sent, self._tokens)
+        counted = (self._sent - sent, self._tokens - tokens)  # and not reckoned yet
+        return tuple(
+            Gauge(name, tide.level - _many(tide.counts, *counted), tide.size, learned=True)
+            for name, tide in self._tides.items()
+        )
 
     def take(self, tokens: int, prompt: int) -> Marks:
         """It goes. To be called after `wait`; the marks belong to its answer."""

@@ -9,12 +9,12 @@ from fastapi_swagger import patch_fastapi
 from starlette.exceptions import HTTPException
 
 from standfast import __version__
+from standfast.engine.summary import health_summary
 from standfast.errors import StandfastError, Unauthorized, UnknownModel
 from standfast.hooks.prometheus import PrometheusHook
 from standfast.plugins import unknown
 from standfast.server.bridge import bridge
 from standfast.server.data_plane import DataPlane
-from standfast.server.health import health_summary
 from standfast.server.status import Status
 
 CREATED = 1_735_689_600  # 2025-01-01: the API wants a date, the configuration has none

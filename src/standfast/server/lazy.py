@@ -4,10 +4,19 @@ import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, TypeAlias
 
+import uvicorn
+
 Scope: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Application: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+def websocket_protocol(config: uvicorn.Config, **rest: Any) -> asyncio.Protocol:  # noqa: ANN401 - handed on
+    """Uvicorn's protocol for a connection that becomes a websocket; imported when the first one does."""
+    from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol  # noqa: PLC0415
+
+    return WebSocketsSansIOProtocol(config=config, **rest)
 
 
 class LazyApplication:

@@ -4,29 +4,31 @@ import asyncio
 import contextlib
 import gc
 import logging
-import os
 import random
 import signal
 import socket
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Final, cast
 
 import uvicorn
 
 from standfast.clock import SystemClock
-from standfast.config.load import load
 from standfast.config.schema import Config
 from standfast.engine.gateway import Gateway
-from standfast.errors import ConfigError
+from standfast.errors import UnknownDeployment
 from standfast.hooks.log import LogHook
 from standfast.hooks.prometheus import PrometheusHook
 from standfast.http1.bound import server_protocol
 from standfast.http1.wheel import Wheel
-from standfast.server.auth import Callers
+from standfast.server.annex import Annex, Build, Forced, Reloaded, Site
 from standfast.server.data_plane import DataPlane
 from standfast.server.descriptors import fitting, raise_limit
-from standfast.server.lazy import LazyApplication
+from standfast.server.lazy import LazyApplication, websocket_protocol
+from standfast.server.reloading import callers_of, reloader
+from standfast.server.siblings import Siblings, Word
 from standfast.server.status import Status
 from standfast.server.workers import supervise
 
@@ -38,6 +40,10 @@ CUT_OFF_MARGIN = 0.5
 
 Announce = Callable[[str], None]
 
+RELOAD: Final = "reload"
+BREAKER: Final = "breaker"
+"""What one process says to the others."""
+
 
 def serve(
     config: Config,
@@ -46,6 +52,7 @@ def serve(
     announce: Announce,
     overrides: Mapping[str, object] | None = None,
     companion: "Companion | None" = None,
+    annex: Build | None = None,
     rng: random.Random | None = None,
 ) -> int:
     """Serve until SIGTERM or SIGINT; SIGHUP reads the configuration file anew.
@@ -56,6 +63,7 @@ def serve(
         announce: told once that the port listens.
         overrides: settings of `server` that the command line names; they hold over a reload, too.
         companion: started before and stopped after, in the same loop (the stand-in providers of the demo).
+        annex: builds what else is on the port (the console).
         rng: the gateway's source of chance; None for one of its own.
 
     Returns:
@@ -69,17 +77,15 @@ def serve(
     shown = f"[{host}]" if ":" in host else host
     address = f"http://{shown}:{port}"
 
-    def worker(announce: Announce) -> int:
-        started = partial(announce, address)
-        return Worker(config, config_path, listener, started, overrides=overrides, companion=companion, rng=rng).run()
-
+    plan = Plan(config, config_path, listener, overrides or {}, companion, annex, rng)
+    siblings = Siblings(config.server.workers)
     if config.server.workers == 1:
-        return worker(announce)
+        return Worker(plan, siblings, 0, partial(announce, address)).run()
     announce(address)  # once, not by each worker; until they serve the socket keeps who connects
-    return supervise(lambda: worker(_silent), config.server.workers)
+    return supervise(lambda number: Worker(plan, siblings, number, _silent).run(), config.server.workers)
 
 
-def _silent(address: str) -> None:
+def _silent() -> None:
     """Announce nothing."""
 
 
@@ -93,37 +99,46 @@ class Companion:
         """End."""
 
 
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What every serving process is made from.
+
+    Attributes:
+        config: checked.
+        config_path: what SIGHUP reads; None if there is no file.
+        listener: a bound socket.
+        overrides: settings of `server` that the command line names.
+        companion: started before and stopped after.
+        annex: builds what else is on the port.
+        rng: the gateway's source of chance; None for one of its own.
+    """
+
+    config: Config
+    config_path: Path | None
+    listener: socket.socket
+    overrides: Mapping[str, object]
+    companion: Companion | None
+    annex: Build | None
+    rng: random.Random | None
+
+
 class Worker:
     """One serving process.
 
     Args:
-        config: checked.
-        config_path: what SIGHUP reads; None if there is no file.
-        listener: a bound socket.
+        plan: what it is made from.
+        siblings: the way to the other processes of the same port.
+        number: which of them this is, from 0.
         started: called when the port listens.
-        overrides: settings of `server` that the command line names.
-        companion: started before and stopped after.
-        rng: the gateway's source of chance; None for one of its own.
     """
 
-    def __init__(
-        self,
-        config: Config,
-        config_path: Path | None,
-        listener: socket.socket,
-        started: Callable[[], None],
-        *,
-        overrides: Mapping[str, object] | None = None,
-        companion: Companion | None = None,
-        rng: random.Random | None = None,
-    ) -> None:
-        self._rng = rng
-        self._config = config
-        self._config_path = config_path
-        self._overrides = overrides
-        self._listener = listener
+    def __init__(self, plan: Plan, siblings: Siblings, number: int, started: Callable[[], None]) -> None:
+        self._plan = plan
+        self._config = plan.config
+        self._siblings = siblings
+        self._number = number
         self._started = started
-        self._companion = companion
+        self._companion = plan.companion
         self._status = Status()
 
     def run(self) -> int:
@@ -143,7 +158,7 @@ class Worker:
 
     async def _serve_gateway(self) -> None:
         config = self._config
-        async with Gateway(config, clock=SystemClock(), rng=self._rng) as gateway:
+        async with Gateway(config, clock=SystemClock(), rng=self._plan.rng) as gateway:
             access_log = None
             if config.log.format != "off":
                 access_log = LogHook(config.log.path, gateway.services.redactor, format=config.log.format)
@@ -154,8 +169,11 @@ class Worker:
                 log_lines_dropped=lambda: access_log.dropped if access_log is not None else 0,
             )
             gateway.services.bus.plug(metrics)
-            plane = DataPlane(gateway, _callers(config))
-            app = LazyApplication(lambda: _build_app(plane, self._status, metrics))
+            plane = DataPlane(gateway, callers_of(config))
+            reload = reloader(self._plan.config_path, plane, self._status, self._plan.overrides)
+            self._obey(gateway, reload)
+            annex = None if self._plan.annex is None else self._plan.annex(self._site(gateway, metrics, reload))
+            app = LazyApplication(lambda: _build_app(plane, self._status, metrics, annex))
             wheel = Wheel(gateway.services.clock)
             limits = fitting(config.server.limits, raise_limit())
             protocol = server_protocol(plane, limits, wheel, gateway.services.clock)
@@ -163,7 +181,7 @@ class Worker:
                 uvicorn.Config(
                     app,
                     http=protocol,
-                    ws="none",
+                    ws=cast("type[asyncio.Protocol]", websocket_protocol) if annex is not None else "none",
                     lifespan="off",
                     log_config=None,
                     access_log=False,
@@ -171,18 +189,21 @@ class Worker:
                     backlog=BACKLOG,
                     timeout_graceful_shutdown=max(1, round(config.server.drain)),
                 ),
-                on_listening=lambda: self._listening(app),
+                on_listening=lambda: self._listening(app, annex),
                 on_drain=lambda: self._drain(gateway),
             )
-            self._handle_reload(plane)
-            await server.serve(sockets=[self._listener])
+            await server.serve(sockets=[self._plan.listener])
+            if annex is not None:
+                await annex.stop()
             wheel.close()
 
-    def _listening(self, app: LazyApplication) -> None:
+    def _listening(self, app: LazyApplication, annex: Annex | None) -> None:
         gc.collect()
         gc.freeze()
         gc.set_threshold(50_000, 20, 50)  # requests make little garbage in cycles; scanning for it is tail latency
         app.start()
+        if annex is not None:
+            annex.start()
         self._started()
 
     def _drain(self, gateway: Gateway) -> None:
@@ -190,40 +211,43 @@ class Worker:
         wait = max(0.0, self._config.server.drain - CUT_OFF_MARGIN)
         asyncio.get_running_loop().call_later(wait, gateway.cut_off)
 
-    def _handle_reload(self, plane: DataPlane) -> None:
-        def reload() -> None:
-            error = reload_from(self._config_path, plane, self._overrides)
-            self._status.reload_error = error
-            if error:
-                log.error("reload refused, the old configuration serves on: %s", error)
-            else:
-                self._status.reloads += 1
-                log.warning("configuration reloaded")
+    def _obey(self, gateway: Gateway, reload: Callable[[], Reloaded]) -> None:
+        """SIGHUP, and what is said in another process of the same port."""
 
+        def hear(word: Word) -> None:
+            if word.get("say") == RELOAD:
+                reload()
+            elif word.get("say") == BREAKER:
+                with contextlib.suppress(UnknownDeployment):  # this one has other targets, for the moment
+                    gateway.force_breaker(word["target"] or "", cast("Forced", word["state"]), by=word["by"] or "")
+
+        self._siblings.listen(self._number, hear)
         with contextlib.suppress(NotImplementedError, RuntimeError):  # no signals outside the main thread
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reload)
 
+    def _site(self, gateway: Gateway, metrics: PrometheusHook, reload: Callable[[], Reloaded]) -> Site:
+        siblings = self._siblings
 
-def reload_from(path: Path | None, plane: DataPlane, overrides: Mapping[str, object] | None = None) -> str:
-    """Read the configuration anew and swap it in; validated whole, the old one kept on any error.
+        def reload_all() -> Reloaded:
+            found = reload()
+            if not found.error:
+                siblings.tell({"say": RELOAD})
+            return found
 
-    What has changed and waits for a restart is logged by name.
+        def force(target: str, state: Forced, by: str) -> None:
+            gateway.force_breaker(target, state, by=by)
+            siblings.tell({"say": BREAKER, "target": target, "state": state, "by": by})
 
-    Returns:
-        Why it was refused; empty if it was accepted.
-    """
-    if path is None:
-        return "the gateway was started without a configuration file"
-    try:
-        config = load(path, os.environ, server=overrides)
-        callers = _callers(config)
-        waiting = plane.gateway.reload(config)
-    except (ConfigError, LookupError, ValueError) as error:
-        return str(error)
-    plane.callers = callers
-    if waiting:
-        log.warning("changed in the file, without effect before a restart: %s", ", ".join(waiting))
-    return ""
+        return Site(
+            gateway,
+            metrics,
+            self._status,
+            self._plan.config_path,
+            reload_all,
+            force,
+            siblings.number,
+            len(siblings),
+        )
 
 
 class Server(uvicorn.Server):
@@ -276,11 +300,10 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return uvloop.new_event_loop
 
 
-def _callers(config: Config) -> Callers:
-    return Callers((entry.name, entry.key.get_secret_value()) for entry in config.keys)
-
-
-def _build_app(plane: DataPlane, status: Status, metrics: PrometheusHook):  # type: ignore[no-untyped-def]  # noqa: ANN202 - FastAPI is imported late
+def _build_app(plane: DataPlane, status: Status, metrics: PrometheusHook, annex: Annex | None):  # type: ignore[no-untyped-def]  # noqa: ANN202 - FastAPI is imported late
     from standfast.server.app import create_app  # noqa: PLC0415 - FastAPI costs half a second; see server.lazy
 
-    return create_app(plane, status, metrics)
+    app = create_app(plane, status, metrics)
+    if annex is not None:
+        annex.install(app)
+    return app

@@ -17,8 +17,10 @@ RESTART_PAUSE = 1.0
 """Seconds between restarts of workers that die at once, so that a crash loop does not eat the machine."""
 
 
-def supervise(worker: Callable[[], int], count: int) -> int:
+def supervise(worker: Callable[[int], int], count: int) -> int:
     """Fork `count` workers, restart those that die, hand signals on; returns when all have ended after a signal.
+
+    Each is called with its number, from 0; one that is restarted has the number of the one before it.
 
     The listening socket is made before the fork, so the kernel spreads connections over the workers.
     """
@@ -26,8 +28,8 @@ def supervise(worker: Callable[[], int], count: int) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, team.stop)
     signal.signal(signal.SIGHUP, team.hand_on)
-    for _ in range(count):
-        team.fork()
+    for place in range(count):
+        team.fork(place)
     return team.watch()
 
 
@@ -38,29 +40,29 @@ class _Leaving(BaseException):
 class _Team:
     """The workers of one parent."""
 
-    def __init__(self, worker: Callable[[], int]) -> None:
+    def __init__(self, worker: Callable[[int], int]) -> None:
         self._worker = worker
-        self._pids: set[int] = set()
+        self._pids: dict[int, int] = {}  # and their numbers
         self._stopping = False
 
-    def fork(self) -> None:
+    def fork(self, number: int) -> None:
         """One worker more. Signals wait until the parent knows the worker, and the worker has handlers of its own."""
         sys.stdout.flush()
         sys.stderr.flush()
         signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         pid = os.fork()
         if pid:
-            self._pids.add(pid)
+            self._pids[pid] = number
             signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
             return
-        os._exit(self._work())
+        os._exit(self._work(number))
 
-    def _work(self) -> int:
+    def _work(self, number: int) -> int:
         """The life of a worker, from the fork on; its exit code."""
         told = False
 
-        def leave(number: int, frame: FrameType | None) -> None:
-            del number, frame
+        def leave(signal_number: int, frame: FrameType | None) -> None:
+            del signal_number, frame
             nonlocal told
             told = True
             for each in (signal.SIGTERM, signal.SIGINT):
@@ -68,11 +70,11 @@ class _Team:
             raise _Leaving
 
         signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a worker that starts reads the newest file anyway
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, leave)
+        for each in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(each, leave)
         try:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)  # what came meanwhile comes here
-            return self._worker()
+            return self._worker(number)
         except BaseException:
             if told:  # whatever became of the exception on its way here
                 return 0
@@ -90,7 +92,7 @@ class _Team:
                 pid, status = os.wait()
             except InterruptedError:
                 continue
-            self._pids.discard(pid)
+            number = self._pids.pop(pid, 0)
             code = os.waitstatus_to_exitcode(status)
             if self._stopping:
                 worst = max(worst, abs(code))
@@ -98,7 +100,7 @@ class _Team:
             log.error("worker %d ended with %d; starting another", pid, code)
             time.sleep(RESTART_PAUSE)
             if not self._stopping:
-                self.fork()
+                self.fork(number)
         return worst
 
     def stop(self, number: int, frame: FrameType | None) -> None:

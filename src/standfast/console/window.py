@@ -1,0 +1,265 @@
+"""The window of one serving process: listens, samples once a second, tells everybody who looks.
+
+Without anybody who looks a second costs one reading of the tallies. Rows are made for readers only, and only those that
+have changed are told.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import islice
+from typing import Final, Literal, TypeAlias
+
+import msgspec
+
+from standfast import __version__
+from standfast.config.schema import Config
+from standfast.console.access import Access, Viewer
+from standfast.console.feed import Feed
+from standfast.console.history import History
+from standfast.console.messages import (
+    EventRow,
+    Events,
+    Message,
+    ModelRow,
+    RequestRow,
+    Session,
+    Snapshot,
+    TargetRow,
+    Tick,
+)
+from standfast.console.meter import Meter
+from standfast.console.sampler import Durations, Sampler, durations
+from standfast.console.view import model_rows, request_row, target_rows
+from standfast.engine.gateway import Gateway
+from standfast.hooks.prometheus import PrometheusHook
+
+log = logging.getLogger("standfast")
+
+Forced: TypeAlias = Literal["open", "closed"] | None
+
+PERIOD: Final = 1.0
+"""Seconds between ticks."""
+
+SHOWN: Final = 25
+"""Requests told in one tick; nobody reads more."""
+
+FIRST_EVENTS: Final = 300
+FIRST_REQUESTS: Final = 100
+"""What a reader is told first."""
+
+_encode = msgspec.json.Encoder(decimal_format="number").encode
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What the window needs besides the gateway.
+
+    Attributes:
+        metrics: the hook that counts.
+        draining: is the process about to end?
+        reload_error: why the last reload was refused; empty if it was not.
+        reload: reads the configuration anew; returns why it was refused (empty: it was not), and what of it waits for
+            a restart.
+        path: of the configuration file; empty if there is none.
+        worker, workers: which of the processes that share the port this is, from 1, and how many there are.
+        force_breaker: an operator's word about a breaker, for every process: target, state, who. None: for this one.
+    """
+
+    metrics: PrometheusHook
+    draining: Callable[[], bool] = lambda: False
+    reload_error: Callable[[], str] = lambda: ""
+    reload: Callable[[], tuple[str, tuple[str, ...]]] = lambda: ("there is no configuration file", ())
+    path: str = ""
+    worker: int = 1
+    workers: int = 1
+    force_breaker: Callable[[str, Forced, str], None] | None = None
+
+
+class Window:
+    """What is to be seen of one gateway, now and of late.
+
+    Args:
+        gateway: what is looked at.
+        around: the process around it.
+
+    Attributes:
+        access: who may look.
+        feed: who looks.
+        history: what was.
+    """
+
+    def __init__(self, gateway: Gateway, around: Surroundings) -> None:
+        self.gateway = gateway
+        self.around = around
+        self._clock = gateway.services.clock
+        self.access = Access(lambda: gateway.snapshot.config, self._clock.wall)
+        self.feed = Feed()
+        self.history = History()
+        self.meter = Meter(self._clock)
+        self.meter.on_event = self._event
+        self._sampler = Sampler(around.metrics)
+        self._started = self._clock.wall()
+        self._zero = self._started - self._clock.now()  # Unix time of the monotonic clock's epoch
+        self._sampled = self._clock.now()
+        self._ended = self._troubles = 0
+        self._config: Config = gateway.snapshot.config
+        self._refused = ""
+        self._targets: dict[str, TargetRow] = {}
+        self._models: dict[str, ModelRow] = {}
+        self._task: asyncio.Task[None] | None = None
+        gateway.services.bus.plug(self.meter)
+
+    def start(self) -> None:
+        """Begin to look, in the running loop."""
+        self._task = asyncio.create_task(self._run())
+
+    async def stop(self) -> None:
+        """Look no more."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+
+    async def _run(self) -> None:
+        loop = asyncio.get_running_loop()
+        due = loop.time()
+        while True:
+            due = max(due + PERIOD, loop.time())
+            await asyncio.sleep(due - loop.time())
+            try:
+                if self.gateway.snapshot.config.console.enabled:
+                    self.tick()
+            except Exception:  # a page that shows nothing must not become a gateway that serves nothing
+                log.exception("the console failed to look; it tries again in a second")
+
+    def tick(self) -> None:
+        """A second is over: sample it, keep it, tell it."""
+        now = self._clock.now()
+        wall = self._wall(now)
+        ended, troubles = self.meter.ended - self._ended, self.meter.troubles - self._troubles
+        self._ended, self._troubles = self.meter.ended, self.meter.troubles
+        recent = self.meter.recent
+        fresh = list(islice(recent, max(0, len(recent) - ended), None))
+        took = durations(fresh) if fresh else Durations()
+        sample = self._sampler.take(
+            wall,
+            now - self._sampled,
+            took,
+            in_flight=self.gateway.in_flight,
+            waiting=len(self.gateway.snapshot.fleet.line),
+        )
+        self._sampled = now
+        self.history.add(sample, took)
+        self._notice()
+        if not self.feed:
+            self._targets, self._models = {}, {}
+            return
+        shown = fresh[-SHOWN:]
+        troubled = list(self.meter.troubled)[-min(troubles, SHOWN) :] if troubles else []
+        self.feed.tell(
+            self.text(
+                Tick(
+                    at=round(wall, 3),
+                    draining=self.around.draining(),
+                    sample=sample,
+                    targets=self._changed_targets(),
+                    models=self._changed_models(),
+                    requests=tuple(request_row(record) for record in shown),
+                    skipped=ended - len(shown),
+                    troubled=tuple(request_row(record) for record in troubled),
+                )
+            )
+        )
+
+    def snapshot(self, viewer: Viewer) -> str:
+        """Everything, for somebody who knows nothing."""
+        meter = self.meter
+        targets = target_rows(self.gateway, self._sampler.reading, self._later)
+        models = model_rows(self.gateway)
+        return self.text(
+            Snapshot(
+                at=round(self._wall(self._clock.now()), 3),
+                started=round(self._started, 3),
+                session=self.session(viewer),
+                draining=self.around.draining(),
+                models=tuple(models),
+                targets=tuple(targets),
+                seconds=tuple(self.history.seconds),
+                events=tuple(islice(meter.events, max(0, len(meter.events) - FIRST_EVENTS), None)),
+                requests=self.requests(FIRST_REQUESTS),
+                troubled=tuple(request_row(record) for record in meter.troubled),
+            )
+        )
+
+    def force_breaker(self, target: str, state: Forced, by: str) -> None:
+        """An operator's word about one target's breaker.
+
+        Raises:
+            UnknownDeployment: nothing of this name is served.
+        """
+        if self.around.force_breaker is not None:
+            self.around.force_breaker(target, state, by)
+        else:
+            self.gateway.force_breaker(target, state, by=by)
+
+    def session(self, viewer: Viewer) -> Session:
+        """Who looks, and at what."""
+        around = self.around
+        return Session(
+            name=viewer.name,
+            role=viewer.role,
+            open=viewer.open,
+            version=__version__,
+            worker=around.worker,
+            workers=around.workers,
+        )
+
+    def requests(self, most: int) -> tuple[RequestRow, ...]:
+        """The newest requests, oldest first."""
+        recent = self.meter.recent
+        return tuple(request_row(record) for record in islice(recent, max(0, len(recent) - most), None))
+
+    def text(self, message: Message | msgspec.Struct) -> str:
+        """As JSON, free of secrets."""
+        return self.gateway.services.redactor.text(_encode(message).decode())
+
+    def _event(self, row: EventRow) -> None:
+        if self.feed:
+            self.feed.tell(self.text(Events(events=(row,))))
+
+    def _notice(self) -> None:
+        """A reload, by whichever way it came: the rows may be others, so everybody is told everything."""
+        config, refused = self.gateway.snapshot.config, self.around.reload_error()
+        if config is not self._config:
+            self._config = config
+            self.meter.note("configuration", "", "", "reloaded", "a new configuration serves")
+            self._targets, self._models = {}, {}
+            self.feed.renew()
+        if refused and refused != self._refused:
+            self.meter.note("configuration", "", "", "refused", refused)
+        self._refused = refused
+
+    def _changed_targets(self) -> tuple[TargetRow, ...]:
+        rows = target_rows(self.gateway, self._sampler.reading, self._later)
+        changed = tuple(row for row in rows if self._targets.get(row.target) != row)
+        self._targets = {row.target: row for row in rows}
+        return changed
+
+    def _changed_models(self) -> tuple[ModelRow, ...]:
+        rows = model_rows(self.gateway)
+        changed = tuple(row for row in rows if self._models.get(row.model) != row)
+        self._models = {row.model: row for row in rows}
+        return changed
+
+    def _later(self, seconds: float) -> float:
+        return round(self._wall(self._clock.now()) + seconds, 1)
+
+    def _wall(self, now: float) -> float:
+        """Unix time by the monotonic clock, so that one instant has one figure; set right when the clock was."""
+        wall = self._clock.wall()
+        if abs(self._zero + now - wall) > PERIOD:
+            self._zero = wall - now
+        return self._zero + now
