@@ -1,3 +1,4 @@
+import "./language.ts"; // first: what follows formats numbers while it is imported
 import "uplot/dist/uPlot.min.css";
 import "./style.css";
 import { render } from "preact";
