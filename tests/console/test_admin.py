@@ -95,8 +95,8 @@ def test_an_operator_forces_a_breaker() -> None:
             assert (await ask(s)).headers["x-standfast-deployment"] == "openai/gpt-4.1"
             told = [change for change in s.recorder.changes if change.subject == "breaker"]
             assert [(each.after, each.reason) for each in told] == [
-                ("forced_open", "ann's word"),
-                ("closed", "ann's word"),
+                ("forced_open", "word of ann"),
+                ("closed", "word of ann"),
             ]
             wrong = await api(s, "POST", "/breaker", {**body, "target": "openai/gpt-4"}, key=OPERATOR)
             assert code(wrong) == (404, "deployment_not_found")

@@ -229,11 +229,12 @@ def gateway_process(
     key: str = "",
     arguments: tuple[str, ...] = (),
     environ: Mapping[str, str] | None = None,
+    port: int = 0,
 ) -> Iterator[GatewayProcess]:
-    """`standfast serve` on a free port, with this configuration."""
+    """`standfast serve` with this configuration, on a free port if none is named."""
     path = folder / f"{name}.yaml"
     path.write_text(json.dumps(config))  # YAML contains JSON
-    command = standfast("serve", "--config", str(path), "--port", "0", *arguments)
+    command = standfast("serve", "--config", str(path), "--port", str(port), *arguments)
     with running(Process(command, folder, name, environ)) as process:
         found = process.wait_for(r"Standfast is open at (http://\S+)\n.*try:\n.*\n")
         yield GatewayProcess(process, found[1], path, key)

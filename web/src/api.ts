@@ -74,9 +74,7 @@ async function call<T>(method: string, path: string, body?: unknown): Promise<T>
       method,
       credentials: "same-origin",
       cache: "no-store",
-      ...(body === undefined
-        ? {}
-        : { headers: { "content-type": "application/json" }, body: JSON.stringify(body) }),
+      ...(body === undefined ? {} : { headers: { "content-type": "application/json" }, body: JSON.stringify(body) }),
     });
   } catch {
     throw new Refusal(0, "unreachable", "The gateway does not answer.");

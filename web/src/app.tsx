@@ -2,19 +2,21 @@
 
 import { useSignal, useSignalEffect } from "@preact/signals";
 import type { ComponentChildren } from "preact";
-import { useEffect, useRef } from "preact/hooks";
+import { useEffect } from "preact/hooks";
 import { Configuration } from "./configuration.tsx";
 import { EventsView } from "./events.tsx";
 import { Explain } from "./explain.tsx";
 import { clock, ago, share, written } from "./format.ts";
+import { Door } from "./door.tsx";
 import { Closed, SignIn, Starting } from "./gate.tsx";
+import { Help } from "./help.tsx";
 import bad from "./icons/bad.svg?no-inline";
 import good from "./icons/good.svg?no-inline";
 import idle from "./icons/idle.svg?no-inline";
 import warn from "./icons/warn.svg?no-inline";
 import { Overview } from "./overview.tsx";
 import { Requests } from "./requests.tsx";
-import { togglePause } from "./pause.ts";
+import { hovered, togglePause } from "./pause.ts";
 import { go, link, route, SECTIONS, type Section } from "./route.ts";
 import { judged } from "./series.ts";
 import { connection, gate, heardAt, lately, now, signOut, sky, stale, world } from "./store.ts";
@@ -39,9 +41,24 @@ export function App() {
   useTitle();
   useSection();
   const now = gate.value;
-  if (now.kind === "signin") return <Outside><SignIn message={now.message} /></Outside>; // prettier-ignore
-  if (now.kind === "shut") return <Outside><Closed message={now.message} /></Outside>; // prettier-ignore
-  if (world.value === null) return <Outside><Starting /></Outside>; // prettier-ignore
+  if (now.kind === "signin")
+    return (
+      <Outside>
+        <SignIn message={now.message} />
+      </Outside>
+    );
+  if (now.kind === "shut")
+    return (
+      <Outside>
+        <Closed message={now.message} />
+      </Outside>
+    );
+  if (world.value === null)
+    return (
+      <Outside>
+        <Starting />
+      </Outside>
+    );
   return (
     <>
       <TopBar onHelp={() => (help.value = true)} />
@@ -72,15 +89,6 @@ function View({ section }: { readonly section: Section }) {
   }
 }
 
-export const Door = ({ mood = "idle" }: { readonly mood?: string }) => (
-  <svg class="door" data-mood={mood} viewBox="0 0 32 32" width="26" height="26" aria-hidden="true">
-    <path class="frame" d="M5 30V15a11 11 0 0 1 22 0v15" />
-    <path class="light" d="M9 30V15a7 7 0 0 1 14 0v15z" />
-    <path class="leaf" d="M9 30V15a7 7 0 0 1 7-7v22z" />
-    <path class="sill" d="M2 30h28" />
-  </svg>
-);
-
 const Outside = ({ children }: { readonly children: ComponentChildren }) => (
   <main class="outside" id="content">
     {children}
@@ -93,7 +101,11 @@ function TopBar({ onHelp }: { readonly onHelp: () => void }) {
   const ill = [...targets.values()].filter((row) => !well(row)).length;
   return (
     <header class="top">
-      <a class="skip" href="#content" onClick={(event) => (event.preventDefault(), document.getElementById("content")?.focus())}>
+      <a
+        class="skip"
+        href="#content"
+        onClick={(event) => (event.preventDefault(), document.getElementById("content")?.focus())}
+      >
         Skip to the content
       </a>
       <a class="brand" href={link("overview")} aria-label="Standfast console, overview">
@@ -109,13 +121,24 @@ function TopBar({ onHelp }: { readonly onHelp: () => void }) {
             aria-current={route.value.section === section ? "page" : undefined}
           >
             {NAMES[section]}
-            {section === "targets" && ill > 0 && <span class="count" title={`${ill} not serving as usual`}>{ill}</span>}
+            {section === "targets" && ill > 0 && (
+              <span class="count" title={`${ill} not serving as usual`}>
+                {ill}
+                <span class="unseen"> not serving as usual</span>
+              </span>
+            )}
           </a>
         ))}
       </nav>
       <div class="tools">
         <Connection />
-        <button type="button" class="quiet" onClick={turnTheme} data-testid="theme" title="Colours: auto, light or dark">
+        <button
+          type="button"
+          class="quiet"
+          onClick={turnTheme}
+          data-testid="theme"
+          title="Colours: auto, light or dark"
+        >
           <ThemeGlyph /> <span class="wide">{theme.value}</span>
           <span class="unseen">colours</span>
         </button>
@@ -123,7 +146,13 @@ function TopBar({ onHelp }: { readonly onHelp: () => void }) {
           ?
         </button>
         {!session.open && (
-          <button type="button" class="quiet" onClick={() => void signOut()} title={`${session.name}, ${session.role}`} data-testid="signout">
+          <button
+            type="button"
+            class="quiet"
+            onClick={() => void signOut()}
+            title={`${session.name}, ${session.role}`}
+            data-testid="signout"
+          >
             Sign out
           </button>
         )}
@@ -136,7 +165,10 @@ const ThemeGlyph = () => (
   <svg class="glyph" viewBox="0 0 12 12" width="12" height="12" aria-hidden="true">
     <circle cx="6" cy="6" r="4.6" fill="none" stroke="currentColor" stroke-width="1.3" />
     {theme.value !== "light" && (
-      <path d={theme.value === "dark" ? "M6 1.4a4.6 4.6 0 0 1 0 9.2 4.6 4.6 0 0 1 0-9.2z" : "M6 1.4a4.6 4.6 0 0 1 0 9.2z"} fill="currentColor" />
+      <path
+        d={theme.value === "dark" ? "M6 1.4a4.6 4.6 0 0 1 0 9.2 4.6 4.6 0 0 1 0-9.2z" : "M6 1.4a4.6 4.6 0 0 1 0 9.2z"}
+        fill="currentColor"
+      />
     )}
   </svg>
 );
@@ -156,8 +188,9 @@ function Banners() {
     <>
       {stale.value && (
         <p class="banner" data-tone="warn" data-testid="stale">
-          <b>The connection is lost.</b> What you see is of {clock(heardAt.value)}, {ago(heardAt.value, now.value)}; it
-          comes back by itself when the gateway does.
+          <b>The connection is lost.</b> What you see is of {clock(heardAt.value)}
+          {now.value - heardAt.value >= 1 && `, ${ago(heardAt.value, now.value)}`}; it comes back by itself when the
+          gateway does.
         </p>
       )}
       {draining && (
@@ -170,7 +203,8 @@ function Banners() {
           <b>
             Worker {session.worker} of {session.workers}.
           </b>{" "}
-          This page tells of one process; the others see requests of their own. Loading the page again may reach another.
+          This page tells of one process; the others see requests of their own. Loading the page again may reach
+          another.
         </p>
       )}
     </>
@@ -182,47 +216,13 @@ const Foot = () => {
   return (
     <footer class="foot">
       <span>Standfast {session.version}</span>
-      <span>up since {clock(started, false)}, {ago(started, now.value).replace(" ago", "")}</span>
+      <span>
+        up since {clock(started, false)}, {ago(started, now.value).replace(" ago", "")}
+      </span>
       <span>{session.open ? "open on this machine, no key needed" : `${session.name}, ${session.role}`}</span>
     </footer>
   );
 };
-
-const KEYS: readonly (readonly [string, string])[] = [
-  ["1 – 6", "overview, targets, requests, events, explain, configuration"],
-  ["/", "go to the filter"],
-  ["p", "pause and go on (requests, events)"],
-  ["Esc", "close what is open"],
-  ["t", "colours: auto, light, dark"],
-  ["?", "this help"],
-];
-
-function Help({ onClose }: { readonly onClose: () => void }) {
-  const box = useRef<HTMLDialogElement>(null);
-  useEffect(() => box.current?.showModal(), []);
-  return (
-    <dialog ref={box} class="help" onClose={onClose} aria-labelledby="help-title" data-testid="help-dialog">
-      <h2 id="help-title">Keyboard</h2>
-      <dl class="keys">
-        {KEYS.map(([key, what]) => (
-          <div key={key}>
-            <dt><kbd>{key}</kbd></dt>
-            <dd>{what}</dd>
-          </div>
-        ))}
-      </dl>
-      <h2>Reading the map</h2>
-      <p>
-        Requests come through the door on the left, name a model, and are answered by a target. The width of a band is the
-        rate of answers, now. Thin red strands are attempts that failed. The switch at each target is its circuit breaker:
-        while its lever is up, nobody is sent there.
-      </p>
-      <form method="dialog">
-        <button type="submit">Close</button>
-      </form>
-    </dialog>
-  );
-}
 
 function useKeys(help: () => void): void {
   useEffect(() => {
@@ -252,6 +252,7 @@ function useSection(): void {
   const { section } = route.value;
   useEffect(() => {
     window.scrollTo(0, 0);
+    hovered.value = false; // what was under the pointer is gone, and will not tell that it was left
     document.querySelector(".top nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
   }, [section]);
 }

@@ -47,7 +47,11 @@ export function Chart(props: ChartProps) {
 
   useEffect(() => {
     const frame = box.current!;
-    const made = new uPlot(options(latest, (at) => (index.value = at), frame.clientWidth), data(latest.current), frame);
+    const made = new uPlot(
+      options(latest, (at) => (index.value = at), frame.clientWidth),
+      data(latest.current),
+      frame,
+    );
     plot.current = made;
     const size = new ResizeObserver(() => made.setSize({ width: frame.clientWidth, height: HEIGHT }));
     size.observe(frame);
@@ -107,7 +111,14 @@ function options(latest: { current: ChartProps }, point: (index: number | null) 
       y: { range: (_plot, _low, high) => [0, Math.max(stack ? 0.5 : 50, (high || 0) * 1.12)] },
     },
     axes: [
-      { ...axis, grid: { show: false }, space: 70, size: 26, values: (_plot, splits) => splits.map((at) => clock(at, false)) },
+      {
+        ...axis,
+        grid: { show: false },
+        space: 70,
+        size: 34,
+        gap: 12,
+        values: (_plot, splits) => splits.map((at) => clock(at, false)),
+      },
       {
         ...axis,
         size: 46,
@@ -128,7 +139,9 @@ function options(latest: { current: ChartProps }, point: (index: number | null) 
       })),
     ],
     bands: stack
-      ? layers.slice(1).map((layer, index) => ({ series: [index + 2, index + 1] as [number, number], fill: layer.colour + "cc" }))
+      ? layers
+          .slice(1)
+          .map((layer, index) => ({ series: [index + 2, index + 1] as [number, number], fill: layer.colour + "cc" }))
       : [],
     hooks: {
       draw: [(plot) => marks(plot, latest.current.events, css)],

@@ -31,12 +31,32 @@ export function places(names: Iterable<string>): Map<string, number> {
 // Hues a step apart in neither scheme are neighbours in the palette, so that two taken side by side differ. None is the
 // red of failures.
 const DARK = [
-  "#45b8ac", "#e0a03e", "#6c9cf2", "#d478a8", "#9bbf4d", "#a88bef",
-  "#e58652", "#55bde0", "#c9b26a", "#c583d8", "#69cc8d", "#93a4bd",
-]; // prettier-ignore
+  "#45b8ac",
+  "#e0a03e",
+  "#6c9cf2",
+  "#d478a8",
+  "#9bbf4d",
+  "#a88bef",
+  "#e58652",
+  "#55bde0",
+  "#c9b26a",
+  "#c583d8",
+  "#69cc8d",
+  "#93a4bd",
+];
 const LIGHT = [
-  "#128478", "#b06f08", "#2f66cf", "#b03f7c", "#5c7f10", "#6f4fc9",
-  "#b9551d", "#14799f", "#8a7220", "#9140a8", "#278a4b", "#586b86",
-]; // prettier-ignore
+  "#128478",
+  "#b06f08",
+  "#2f66cf",
+  "#b03f7c",
+  "#5c7f10",
+  "#6f4fc9",
+  "#b9551d",
+  "#14799f",
+  "#8a7220",
+  "#9140a8",
+  "#278a4b",
+  "#586b86",
+];
 
 export const palette = (dark: boolean): readonly string[] => (dark ? DARK : LIGHT);

@@ -84,10 +84,17 @@ function Text({ text }: { readonly text: string }) {
     if (!node || !("highlights" in CSS)) return;
     const found = marks(text);
     for (const kind of KINDS) {
-      const ranges = found.filter((mark) => mark.kind === kind).map((mark) => {
-        const range = new StaticRange({ startContainer: node, startOffset: mark.from, endContainer: node, endOffset: mark.to });
-        return range;
-      });
+      const ranges = found
+        .filter((mark) => mark.kind === kind)
+        .map((mark) => {
+          const range = new StaticRange({
+            startContainer: node,
+            startOffset: mark.from,
+            endContainer: node,
+            endOffset: mark.to,
+          });
+          return range;
+        });
       CSS.highlights.set(`yaml-${kind}`, new Highlight(...ranges));
     }
     return () => KINDS.forEach((kind) => CSS.highlights.delete(`yaml-${kind}`));
@@ -95,7 +102,9 @@ function Text({ text }: { readonly text: string }) {
   const lines = text.replace(/\n$/, "").split("\n").length;
   return (
     <div class="yaml" data-testid="configuration-text">
-      <pre class="line-numbers" aria-hidden="true">{Array.from({ length: lines }, (_, index) => index + 1).join("\n")}</pre>
+      <pre class="line-numbers" aria-hidden="true">
+        {Array.from({ length: lines }, (_, index) => index + 1).join("\n")}
+      </pre>
       <pre tabIndex={0} aria-label="The configuration">
         <code ref={box}>{text}</code>
       </pre>

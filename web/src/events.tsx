@@ -4,7 +4,7 @@ import { signal } from "@preact/signals";
 import { clock, exact, word } from "./format.ts";
 import type { EventRow } from "./messages.ts";
 import { Ago, Choice, Countdown, Empty, Filter, instant, matches, Moved } from "./parts.tsx";
-import { hovered, paused, togglePause } from "./pause.ts";
+import { hover, hovered, paused, togglePause } from "./pause.ts";
 import { link } from "./route.ts";
 import { world } from "./store.ts";
 import { toneOf, type Tone } from "./tone.ts";
@@ -25,14 +25,25 @@ export const EventLine = ({ event }: { readonly event: EventRow }) => {
   return (
     <li class="event" data-testid="event-row" data-tone={tone} data-subject={event.subject}>
       <svg class="glyph" viewBox="0 0 12 12" width="14" height="14" role="img" aria-label={SAID[tone]}>
-        <path d={SIGNS[tone]} fill="none" stroke="currentColor" stroke-width="1.8" stroke-linecap="round" stroke-linejoin="round" />
+        <path
+          d={SIGNS[tone]}
+          fill="none"
+          stroke="currentColor"
+          stroke-width="1.8"
+          stroke-linecap="round"
+          stroke-linejoin="round"
+        />
       </svg>
       <span class="event-when" title={exact(event.at)}>
         <span class="clock">{clock(event.at)}</span> <Ago at={event.at} />
       </span>
       <span class="event-what">
         <span class="subject">{word(event.subject)}</span>{" "}
-        {target && world.value!.targets.has(target) ? <a href={link("targets", target)}>{event.name}</a> : <b>{event.name}</b>}
+        {target && world.value!.targets.has(target) ? (
+          <a href={link("targets", target)}>{event.name}</a>
+        ) : (
+          <b>{event.name}</b>
+        )}
         {event.where && <span class="where"> at {event.where}</span>}
       </span>
       <Moved before={event.before} after={event.after} tone={tone} />
@@ -65,7 +76,10 @@ export function EventsView() {
     (event) =>
       (subject.value === "" || event.subject === subject.value) &&
       (tone.value === "all" || toneOf(event) === tone.value) &&
-      matches(`${event.subject} ${event.name} ${event.where} ${event.before} ${event.after} ${event.reason}`, filter.value),
+      matches(
+        `${event.subject} ${event.name} ${event.where} ${event.before} ${event.after} ${event.reason}`,
+        filter.value,
+      ),
   );
   const news = held ? all.filter((event) => event.seq > (held?.at(-1)?.seq ?? 0)).length : 0;
   return (
@@ -73,7 +87,12 @@ export function EventsView() {
       <header class="sheet-head">
         <h1 id="events-title">Events</h1>
         <Filter what="events" value={filter.value} onChange={(text) => (filter.value = text)} />
-        <select aria-label="Subject" value={subject.value} onChange={(event) => (subject.value = event.currentTarget.value)} data-testid="subject">
+        <select
+          aria-label="Subject"
+          value={subject.value}
+          onChange={(event) => (subject.value = event.currentTarget.value)}
+          data-testid="subject"
+        >
           <option value="">all subjects</option>
           {subjects.map((name) => (
             <option key={name} value={name}>
@@ -85,7 +104,11 @@ export function EventsView() {
           label="Tone"
           value={tone.value}
           onChange={(value) => (tone.value = value)}
-          options={[["all", "all"], ["bad", "worse"], ["good", "better"]]}
+          options={[
+            ["all", "all"],
+            ["bad", "worse"],
+            ["good", "better"],
+          ]}
         />
         <Pause news={news} />
       </header>
@@ -98,13 +121,20 @@ export function EventsView() {
           </p>
         </Empty>
       ) : (
-        <ol class="feed" onPointerEnter={() => (hovered.value = true)} onPointerLeave={() => (hovered.value = false)}>
-          {rows.slice(-SHOWN).reverse().map((event) => (
-            <EventLine key={event.seq} event={event} />
-          ))}
+        <ol class="feed" onPointerEnter={hover} onPointerLeave={hover}>
+          {rows
+            .slice(-SHOWN)
+            .reverse()
+            .map((event) => (
+              <EventLine key={event.seq} event={event} />
+            ))}
         </ol>
       )}
-      {rows.length > SHOWN && <p class="quiet-text">The newest {SHOWN} of {rows.length}; the filter finds the others.</p>}
+      {rows.length > SHOWN && (
+        <p class="quiet-text">
+          The newest {SHOWN} of {rows.length}; the filter finds the others.
+        </p>
+      )}
     </section>
   );
 }

@@ -70,7 +70,13 @@ export function Explain() {
           <div class="field-row">
             <label class="field">
               <span>Model</span>
-              <input list="models" value={model} required data-testid="explain-model" onInput={(event) => change({ model: event.currentTarget.value })} />
+              <input
+                list="models"
+                value={model}
+                required
+                data-testid="explain-model"
+                onInput={(event) => change({ model: event.currentTarget.value })}
+              />
               <datalist id="models">
                 {models.map((name) => (
                   <option key={name} value={name} />
@@ -93,7 +99,12 @@ export function Explain() {
               label="Prefer"
               value={prefer ?? "none"}
               onChange={(value) => change({ prefer: value === "none" ? null : value })}
-              options={[["none", "balance"], ["cost", "cost"], ["speed", "speed"], ["quality", "quality"]]}
+              options={[
+                ["none", "balance"],
+                ["cost", "cost"],
+                ["speed", "speed"],
+                ["quality", "quality"],
+              ]}
             />
           </div>
           <div class="field-row">
@@ -101,15 +112,29 @@ export function Explain() {
               <span>
                 Priority <b>{priority}</b> <small>of 5</small>
               </span>
-              <input type="range" min="1" max="5" value={priority} onInput={(event) => change({ priority: Number(event.currentTarget.value) })} />
+              <input
+                type="range"
+                min="1"
+                max="5"
+                value={priority}
+                onInput={(event) => change({ priority: Number(event.currentTarget.value) })}
+              />
             </label>
             <label class="field">
               <span>Session</span>
-              <input value={session} placeholder="none" onInput={(event) => change({ session: event.currentTarget.value })} />
+              <input
+                value={session}
+                placeholder="none"
+                onInput={(event) => change({ session: event.currentTarget.value })}
+              />
             </label>
           </div>
           <label class="check">
-            <input type="checkbox" checked={stream} onChange={(event) => change({ stream: event.currentTarget.checked })} />
+            <input
+              type="checkbox"
+              checked={stream}
+              onChange={(event) => change({ stream: event.currentTarget.checked })}
+            />
             <span>as a stream</span>
           </label>
           <button type="submit" class="primary" disabled={busy.value} data-testid="explain-submit">
@@ -124,7 +149,10 @@ export function Explain() {
             <Answer of={answer.value} />
           ) : (
             <Empty title="Ask first.">
-              <p>Write a prompt and see who would be asked first, who comes after, who cannot be asked, and what decided it.</p>
+              <p>
+                Write a prompt and see who would be asked first, who comes after, who cannot be asked, and what decided
+                it.
+              </p>
             </Empty>
           )}
         </div>
@@ -140,8 +168,13 @@ const Answer = ({ of }: { readonly of: Explanation }) => {
       <p class="answer-head">
         <b>{of.model}</b>, strategy <b>{of.strategy}</b>
         {of.measure && ` (${of.measure})`}
-        {of.kind && <>, taken for <b>{of.kind}</b></>}
-        {of.needs.length > 0 && `, needs ${of.needs.join(", ")}`}, priority {of.priority}, about {plural(of.prompt_tokens, "token")} in and {count(of.answer_tokens)} out.
+        {of.kind && (
+          <>
+            , taken for <b>{of.kind}</b>
+          </>
+        )}
+        {of.needs.length > 0 && `, needs ${of.needs.join(", ")}`}, priority {of.priority}, about{" "}
+        {plural(of.prompt_tokens, "token")} in and {count(of.answer_tokens)} out.
       </p>
       <ol class="places">
         {of.rows.map((row) => (
@@ -155,7 +188,13 @@ const Answer = ({ of }: { readonly of: Explanation }) => {
 function Ranked({ row, best }: { readonly row: Place; readonly best: number }) {
   const state = world.value!.targets.get(row.target)?.state ?? "unknown";
   return (
-    <li class="place" data-testid="explain-row" data-target={row.target} data-place={row.place} data-kind={row.dropped ? "dropped" : row.passed_over ? "passed" : "asked"}>
+    <li
+      class="place"
+      data-testid="explain-row"
+      data-target={row.target}
+      data-place={row.place}
+      data-kind={row.dropped ? "dropped" : row.passed_over ? "passed" : "asked"}
+    >
       <span class="place-number">{row.place || "–"}</span>
       <span class="place-target">
         <a href={link("targets", row.target)}>

@@ -101,14 +101,25 @@ interface NodeProps {
 function TargetNode({ row, name, rate, failing, whole }: NodeProps) {
   const state = row?.state ?? "unknown";
   return (
-    <a class="node target-node" data-node={`t:${name}`} data-state={state} data-idle={rate === 0} href={link("targets", name)}>
+    <a
+      class="node target-node"
+      data-node={`t:${name}`}
+      data-state={state}
+      data-idle={rate === 0}
+      href={link("targets", name)}
+    >
       <Switch breaker={row?.breaker ?? "closed"} />
       <span class="node-words">
         <Target name={name} />
         <span class="node-state" data-state={state} title={row?.reason || STATES[state].means}>
           <span class="node-provider">{parts(name).provider} </span>
           <StateGlyph state={state} /> {STATES[state].word}
-          {row?.until != null && <> · <Countdown until={row.until} /></>}
+          {row?.until != null && (
+            <>
+              {" "}
+              · <Countdown until={row.until} />
+            </>
+          )}
           {failing > 0.02 && <em> {amount(failing)} failed/s</em>}
         </span>
       </span>
@@ -129,7 +140,9 @@ function Rest({ names, rate }: { readonly names: readonly string[]; readonly rat
     <a class="node target-node rest" data-node="t:" href={link("targets")}>
       <span class="node-words">
         <span class="target-name">and {names.length} more</span>
-        <span class="node-state">{ill.length > 0 ? `${ill.length} not ${word("serving")} as usual` : "none in trouble"}</span>
+        <span class="node-state">
+          {ill.length > 0 ? `${ill.length} not ${word("serving")} as usual` : "none in trouble"}
+        </span>
       </span>
       <span class="node-rate">
         <b>{amount(rate)}</b> /s

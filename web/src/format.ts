@@ -64,7 +64,13 @@ export function portion(part: number, whole: number): string {
 }
 
 export const dollars = (usd: number | null | undefined): string =>
-  usd === null || usd === undefined ? NONE : usd === 0 ? "$0" : usd < 0.01 ? `$${usd.toPrecision(2)}` : `$${usd.toFixed(2)}`;
+  usd === null || usd === undefined
+    ? NONE
+    : usd === 0
+      ? "$0"
+      : usd < 0.01
+        ? `$${usd.toPrecision(2)}`
+        : `$${usd.toFixed(2)}`;
 
 const two = (number: number): string => String(number).padStart(2, "0");
 
@@ -105,7 +111,7 @@ export const ago = (at: number, now: number): string => (now - at < 1 ? "now" : 
 /** What is left of a wait; ten seconds before its end with a tenth, so that it is seen to run. */
 export function remaining(until: number, now: number): string {
   const left = until - now;
-  if (left <= 0) return "any moment";
+  if (left <= 0) return `0${NARROW}s`;
   return left < 10 ? `${left.toFixed(1)}${NARROW}s` : span(left);
 }
 

@@ -2,17 +2,8 @@
 
 import { useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
+import { BigDoor } from "./door.tsx";
 import { connection, signIn } from "./store.ts";
-
-const BigDoor = ({ open }: { readonly open: boolean }) => (
-  <svg class="big-door" data-open={open} viewBox="0 0 120 132" width="120" height="132" aria-hidden="true">
-    <path class="light" d="M28 128V60a32 32 0 0 1 64 0v68z" />
-    <path class="leaf" d={open ? "M28 128V60a32 32 0 0 1 20-29.6V118z" : "M28 128V60a32 32 0 0 1 64 0v68z"} />
-    {!open && <circle class="knob" cx="82" cy="88" r="3" />}
-    <path class="frame" d="M20 128V60a40 40 0 0 1 80 0v68" />
-    <path class="sill" d="M6 128h108" />
-  </svg>
-);
 
 export function SignIn({ message }: { readonly message: string }) {
   const key = useSignal("");

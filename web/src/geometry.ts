@@ -89,15 +89,27 @@ export function plan(flow: Flow, links: ReadonlyMap<string, Rates>, width: numbe
   const widthOf = (some: typeof entries): number => some.reduce((sum, entry) => sum + entry.width, 0);
 
   const doorWidth = narrow ? 74 : 132;
-  const targetWidth = narrow ? Math.min(240, width - doorWidth - 44) : Math.min(350, Math.max(236, width * 0.25));
+  const targetWidth = narrow ? Math.min(240, width - doorWidth - 44) : Math.min(350, Math.max(270, width * 0.25));
   const modelWidth = Math.min(200, Math.max(120, width * 0.15));
   const modelX = doorWidth + (width - doorWidth - targetWidth - modelWidth) * 0.42;
   const targetX = width - targetWidth;
 
-  const targetBoxes = column(targets, targets.map((name) => widthOf(of("target", name))), targetX, targetWidth, height); // prettier-ignore
+  const targetBoxes = column(
+    targets,
+    targets.map((name) => widthOf(of("target", name))),
+    targetX,
+    targetWidth,
+    height,
+  );
   const modelBoxes = narrow
     ? new Map<string, Box>()
-    : column(models, models.map((name) => widthOf(of("model", name))), modelX, modelWidth, height); // prettier-ignore
+    : column(
+        models,
+        models.map((name) => widthOf(of("model", name))),
+        modelX,
+        modelWidth,
+        height,
+      );
   const doorHeight = Math.max(84, widthOf(entries) + 20);
   const door = { x: 0, y: (height - doorHeight) / 2, width: doorWidth, height: doorHeight };
 
@@ -105,7 +117,9 @@ export function plan(flow: Flow, links: ReadonlyMap<string, Rates>, width: numbe
   const entering: Band[] = [];
   const leaving: Band[] = [];
   // Every side of a box gives its bands places from top to bottom, in the order of the boxes at their other ends.
-  const arrivals = new Map(targets.map((name) => [name, middle(targetBoxes.get(name)!) - widthOf(of("target", name)) / 2]));
+  const arrivals = new Map(
+    targets.map((name) => [name, middle(targetBoxes.get(name)!) - widthOf(of("target", name)) / 2]),
+  );
   let fromDoor = middle(door) - widthOf(entries) / 2;
   if (narrow) {
     for (const name of targets) {
@@ -114,8 +128,15 @@ export function plan(flow: Flow, links: ReadonlyMap<string, Rates>, width: numbe
       const band = widthOf(some);
       const failing = some.reduce((sum, entry) => sum + entry.failing, 0);
       leaving.push({
-        key: `\n${name}`, target: name, x0: doorWidth, y0: fromDoor, x1: box.x, y1: arrivals.get(name)!, width: band, failing,
-      }); // prettier-ignore
+        key: `\n${name}`,
+        target: name,
+        x0: doorWidth,
+        y0: fromDoor,
+        x1: box.x,
+        y1: arrivals.get(name)!,
+        width: band,
+        failing,
+      });
       fromDoor += band;
     }
     return { width, height, door, models: modelBoxes, targets: targetBoxes, entering, leaving };
@@ -126,8 +147,15 @@ export function plan(flow: Flow, links: ReadonlyMap<string, Rates>, width: numbe
     const whole = widthOf(mine);
     const failing = mine.reduce((sum, entry) => sum + entry.failing, 0);
     entering.push({
-      key: model, target: "", x0: doorWidth, y0: fromDoor, x1: box.x, y1: middle(box) - whole / 2, width: whole, failing,
-    }); // prettier-ignore
+      key: model,
+      target: "",
+      x0: doorWidth,
+      y0: fromDoor,
+      x1: box.x,
+      y1: middle(box) - whole / 2,
+      width: whole,
+      failing,
+    });
     fromDoor += whole;
     let y0 = middle(box) - whole / 2;
     for (const target of targets) {
@@ -136,8 +164,15 @@ export function plan(flow: Flow, links: ReadonlyMap<string, Rates>, width: numbe
       const end = targetBoxes.get(target)!;
       const y1 = arrivals.get(target)!;
       leaving.push({
-        key: entry.key, target, x0: box.x + box.width, y0, x1: end.x, y1, width: entry.width, failing: entry.failing,
-      }); // prettier-ignore
+        key: entry.key,
+        target,
+        x0: box.x + box.width,
+        y0,
+        x1: end.x,
+        y1,
+        width: entry.width,
+        failing: entry.failing,
+      });
       y0 += entry.width;
       arrivals.set(target, y1 + entry.width);
     }

@@ -54,7 +54,9 @@ const SHAPES: Readonly<Record<State, JSX.Element>> = {
   resting: <path d="M2.5 1.5h2.6v9H2.5zM6.9 1.5h2.6v9H6.9z" fill="currentColor" />,
   unhealthy: <path d="M6 .6 11.4 6 6 11.4.6 6z" fill="currentColor" />,
   open: <path d="M2 2l8 8M10 2l-8 8" stroke="currentColor" stroke-width="2.2" stroke-linecap="round" fill="none" />,
-  unknown: <circle cx="6" cy="6" r="4.2" fill="none" stroke="currentColor" stroke-width="1.4" stroke-dasharray="2 1.6" />,
+  unknown: (
+    <circle cx="6" cy="6" r="4.2" fill="none" stroke="currentColor" stroke-width="1.4" stroke-dasharray="2 1.6" />
+  ),
 };
 
 export const StateGlyph = ({ state }: { readonly state: State }) => (
@@ -107,7 +109,8 @@ export const Copy = ({ text, what }: { readonly text: string; readonly what: str
       window.setTimeout(() => (said.value = ""), 1_500);
     };
     // Without TLS a browser gives no clipboard: then the text is selected by hand, and the button says so.
-    if (navigator.clipboard) void navigator.clipboard.writeText(text).then(done, () => (said.value = "select it by hand"));
+    if (navigator.clipboard)
+      void navigator.clipboard.writeText(text).then(done, () => (said.value = "select it by hand"));
     else said.value = "select it by hand";
   };
   return (
@@ -163,7 +166,13 @@ export function Choice<T extends string>({
   return (
     <div class="choice" role="group" aria-label={label}>
       {options.map(([name, text]) => (
-        <button type="button" key={name} aria-pressed={name === value} onClick={() => onChange(name)} data-choice={name}>
+        <button
+          type="button"
+          key={name}
+          aria-pressed={name === value}
+          onClick={() => onChange(name)}
+          data-choice={name}
+        >
           {text}
         </button>
       ))}
@@ -174,13 +183,25 @@ export function Choice<T extends string>({
 /** Does a text have all words of a filter in it, in any order? */
 export const matches = (text: string, filter: string): boolean => {
   const low = text.toLowerCase();
-  return filter.toLowerCase().split(/\s+/).every((part) => low.includes(part));
+  return filter
+    .toLowerCase()
+    .split(/\s+/)
+    .every((part) => low.includes(part));
 };
 
-export const Moved = ({ before, after, tone }: { readonly before: string; readonly after: string; readonly tone: string }) => (
+export const Moved = ({
+  before,
+  after,
+  tone,
+}: {
+  readonly before: string;
+  readonly after: string;
+  readonly tone: string;
+}) => (
   <span class="moved">
     <span class="before">{word(before) || "–"}</span>
-    <span aria-label="to"> → </span>
+    <span aria-hidden="true"> → </span>
+    <span class="unseen"> to </span>
     <b data-tone={tone}>{word(after) || "–"}</b>
   </span>
 );

@@ -4,19 +4,42 @@ import { bins, busiest, mixture, saved, since, stacked, total } from "./series.t
 import { sample } from "./samples.ts";
 
 test("bins stand on multiples of their width, whenever the first sample came", () => {
-  const found = bins([11, 12, 15, 16, 20, 21].map((at) => sample(at, { answered: 1 })), 5);
-  assert.deepEqual(found.map((bin) => [bin.at, bin.answered, bin.seconds]), [[15, 3, 3], [20, 2, 2], [25, 1, 1]]);
+  const found = bins(
+    [11, 12, 15, 16, 20, 21].map((at) => sample(at, { answered: 1 })),
+    5,
+  );
+  assert.deepEqual(
+    found.map((bin) => [bin.at, bin.answered, bin.seconds]),
+    [
+      [15, 3, 3],
+      [20, 2, 2],
+      [25, 1, 1],
+    ],
+  );
 });
 
 test("nothing is lost by binning", () => {
   const samples = Array.from({ length: 97 }, (_, at) => sample(at, { answered: at, answers: { a: at, b: 1 } }));
   const found = bins(samples, 7);
-  assert.equal(found.reduce((sum, bin) => sum + bin.answered, 0), total(samples, 97).answered);
-  assert.equal(found.reduce((sum, bin) => sum + (bin.answers.get("b") ?? 0), 0), 97);
+  assert.equal(
+    found.reduce((sum, bin) => sum + bin.answered, 0),
+    total(samples, 97).answered,
+  );
+  assert.equal(
+    found.reduce((sum, bin) => sum + (bin.answers.get("b") ?? 0), 0),
+    97,
+  );
 });
 
 test("a window counts from its end, and takes what is younger", () => {
-  assert.deepEqual(since([1, 2, 3, 4].map((at) => sample(at)), 4, 2).map((one) => one.at), [3, 4]);
+  assert.deepEqual(
+    since(
+      [1, 2, 3, 4].map((at) => sample(at)),
+      4,
+      2,
+    ).map((one) => one.at),
+    [3, 4],
+  );
   assert.deepEqual(since([], 4, 2), []);
 });
 
@@ -29,8 +52,14 @@ test("quantiles of samples that are alike are theirs", () => {
 test("a mixture lies between its parts, weighs them by their answers, and does not exceed the worst", () => {
   const fast = { p50: 100, p95: 200, p99: 250 };
   const slow = { p50: 1_000, p95: 2_000, p99: 2_500 };
-  const mostlyFast = mixture([sample(1, { answered: 99, first_token_ms: fast }), sample(2, { answered: 1, first_token_ms: slow })])!;
-  const mostlySlow = mixture([sample(1, { answered: 1, first_token_ms: fast }), sample(2, { answered: 99, first_token_ms: slow })])!;
+  const mostlyFast = mixture([
+    sample(1, { answered: 99, first_token_ms: fast }),
+    sample(2, { answered: 1, first_token_ms: slow }),
+  ])!;
+  const mostlySlow = mixture([
+    sample(1, { answered: 1, first_token_ms: fast }),
+    sample(2, { answered: 99, first_token_ms: slow }),
+  ])!;
   assert.ok(mostlyFast.p50 < 110 && mostlySlow.p50 > 950);
   assert.ok(mostlyFast.p50 <= mostlyFast.p95 && mostlyFast.p95 <= mostlyFast.p99 && mostlyFast.p99 <= 2_500);
   assert.equal(mixture([sample(1)]), null);
@@ -43,7 +72,18 @@ test("equal quantiles, as of a single answer, are no division by zero", () => {
 });
 
 test("layers stand upon each other", () => {
-  assert.deepEqual(stacked([[1, 2], [3, null], [5, 6]]), [[1, 2], [4, null], [9, 8]]);
+  assert.deepEqual(
+    stacked([
+      [1, 2],
+      [3, null],
+      [5, 6],
+    ]),
+    [
+      [1, 2],
+      [4, null],
+      [9, 8],
+    ],
+  );
 });
 
 test("what failover saved is never more than what was answered in spite of it", () => {
@@ -52,6 +92,11 @@ test("what failover saved is never more than what was answered in spite of it", 
 });
 
 test("the busiest keep the configured order, and those that left the configuration come last", () => {
-  const sums = new Map([["a", 1], ["b", 9], ["gone", 5], ["c", 0]]);
+  const sums = new Map([
+    ["a", 1],
+    ["b", 9],
+    ["gone", 5],
+    ["c", 0],
+  ]);
   assert.deepEqual(busiest(sums, ["c", "b", "a"], 2), ["b", "gone"]);
 });

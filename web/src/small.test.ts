@@ -7,7 +7,9 @@ import { requestTone, toneOf, weather } from "./tone.ts";
 import { marks } from "./yaml.ts";
 
 test("an event is good or bad by what it ended in; words that are not known take no side", () => {
-  const tones = ["open", "closed", "half_open", "resting", "available", "ramping", "12", ""].map((after) => toneOf(event(1, { after })));
+  const tones = ["open", "closed", "half_open", "resting", "available", "ramping", "12", ""].map((after) =>
+    toneOf(event(1, { after })),
+  );
   assert.deepEqual(tones, ["bad", "good", "neutral", "bad", "good", "neutral", "neutral", "neutral"]);
 });
 
@@ -16,7 +18,10 @@ test("an answer in spite of a failure is told apart from a plain one, and the cl
   assert.equal(requestTone(request("r", { fallback: true })), "saved");
   assert.equal(requestTone(request("r", { source: "stale" })), "saved");
   assert.equal(requestTone(request("r", { source: "cache" })), "answered");
-  assert.deepEqual([404, 499, 503].map((status) => requestTone(request("r", { status }))), ["refused", "gone", "failed"]);
+  assert.deepEqual(
+    [404, 499, 503].map((status) => requestTone(request("r", { status }))),
+    ["refused", "gone", "failed"],
+  );
 });
 
 test("the weather is bad when requests are lost, and a warning while a target is out", () => {
@@ -30,7 +35,10 @@ test("the weather is bad when requests are lost, and a warning while a target is
 });
 
 test("pauses double up to eight seconds, and half of each is chance", () => {
-  assert.deepEqual([0, 1, 2].map((attempt) => pause(attempt, 1)), [500, 1_000, 2_000]);
+  assert.deepEqual(
+    [0, 1, 2].map((attempt) => pause(attempt, 1)),
+    [500, 1_000, 2_000],
+  );
   assert.equal(pause(3, 0), 2_000);
   assert.equal(pause(1_000, 1), LONGEST);
 });
@@ -44,13 +52,23 @@ test("a colour belongs to a name, whatever the order and however often it is ask
 });
 
 test("keys, texts, figures, secrets and comments of a YAML text are found where they are", () => {
-  const text = 'server:\n  port: 8000  # the door\n  url: "http://x:1/#a"\nkeys:\n- name: web\n  key: \'***\'\n- {a: 1}\n';
+  const text =
+    "server:\n  port: 8000  # the door\n  url: \"http://x:1/#a\"\nkeys:\n- name: web\n  key: '***'\n- {a: 1}\n";
   const found = marks(text).map((mark) => [mark.kind, text.slice(mark.from, mark.to)]);
   assert.deepEqual(found, [
-    ["key", "server"], ["key", "port"], ["figure", "8000"], ["comment", "# the door"],
-    ["key", "url"], ["text", '"http://x:1/#a"'], ["key", "keys"], ["key", "name"], ["text", "web"],
-    ["key", "key"], ["secret", "'***'"], ["text", "{a: 1}"],
-  ]); // prettier-ignore
+    ["key", "server"],
+    ["key", "port"],
+    ["figure", "8000"],
+    ["comment", "# the door"],
+    ["key", "url"],
+    ["text", '"http://x:1/#a"'],
+    ["key", "keys"],
+    ["key", "name"],
+    ["text", "web"],
+    ["key", "key"],
+    ["secret", "'***'"],
+    ["text", "{a: 1}"],
+  ]);
 });
 
 test("marks do not overlap, whatever the text", () => {

@@ -31,8 +31,14 @@ test("what is told twice is kept once", () => {
   world = apply(world, { type: "events", events: [event(1), event(2)] })!;
   world = apply(world, tick(1_001, { requests: [request("r1"), request("r2")] }))!;
   world = apply(world, tick(1_001))!;
-  assert.deepEqual(world.events.map((row) => row.seq), [1, 2]);
-  assert.deepEqual(world.requests.map((row) => row.id), ["r1", "r2"]);
+  assert.deepEqual(
+    world.events.map((row) => row.seq),
+    [1, 2],
+  );
+  assert.deepEqual(
+    world.requests.map((row) => row.id),
+    ["r1", "r2"],
+  );
   assert.equal(world.seconds.length, 1);
 });
 
@@ -51,5 +57,8 @@ test("after days every list is as long as its bound, and ends with the newest", 
 
 test("after a gap seconds that are older than the window go", () => {
   const world = apply(begun({ seconds: [sample(1_000)] }), tick(5_000))!;
-  assert.deepEqual(world.seconds.map((one) => one.at), [5_000]);
+  assert.deepEqual(
+    world.seconds.map((one) => one.at),
+    [5_000],
+  );
 });

@@ -28,7 +28,10 @@ export function TargetPanel({ name, rate, whole, models }: Props) {
   }, [name]);
   const row = world.value!.targets.get(name);
   const close = (): void => go("targets");
-  const events = world.value!.events.filter((event) => event.name === name || event.where === name).slice(-6).reverse();
+  const events = world
+    .value!.events.filter((event) => event.name === name || event.where === name)
+    .slice(-6)
+    .reverse();
   return (
     <aside class="panel" ref={box} tabIndex={-1} aria-label={`Target ${name}`} data-testid="target-panel">
       <header>
@@ -49,29 +52,46 @@ export function TargetPanel({ name, rate, whole, models }: Props) {
           <p class="panel-state">
             <Switch breaker={row.breaker} />
             <StatePill state={row.state} />
-            {row.until != null && <span>asked again in <Countdown until={row.until} /></span>}
+            {row.until != null && (
+              <span>
+                asked again in <Countdown until={row.until} />
+              </span>
+            )}
           </p>
           <p class="panel-reason">
-            {row.reason ? `${row.reason[0]!.toUpperCase()}${row.reason.slice(1)}.` : `It is ${STATES[row.state].means}.`}
+            {row.reason
+              ? `${row.reason[0]!.toUpperCase()}${row.reason.slice(1)}.`
+              : `It is ${STATES[row.state].means}.`}
           </p>
-          {row.advice && <p class="advice"><b>What to do</b> {row.advice}</p>}
+          {row.advice && (
+            <p class="advice">
+              <b>What to do</b> {row.advice}
+            </p>
+          )}
           <Actions name={name} breaker={row.breaker} />
           <dl class="facts">
             <Fact name="breaker">{word(row.breaker)}</Fact>
             <Fact name="health">{word(row.health)}</Fact>
-            <Fact name="answers, now">{amount(rate)} /s · {portion(rate, whole)} of all</Fact>
-            <Fact name="since the start">{plural(row.answered, "answer")}, {count(row.failed)} failed</Fact>
+            <Fact name="answers, now">
+              {amount(rate)} /s · {portion(rate, whole)} of all
+            </Fact>
+            <Fact name="since the start">
+              {plural(row.answered, "answer")}, {count(row.failed)} failed
+            </Fact>
             <Fact name="in flight">
               {count(row.in_flight)} {row.ceiling === null ? "(no ceiling)" : `of ${count(row.ceiling)} at a time`}
               {row.ceiling !== null && <Bar part={row.in_flight / row.ceiling} />}
             </Fact>
             <Fact name="first token">{written(lasting(row.first_token_ms))} on average</Fact>
-            <Fact name="tokens">{amount(row.prompt_tokens)} in, {amount(row.completion_tokens)} out</Fact>
+            <Fact name="tokens">
+              {amount(row.prompt_tokens)} in, {amount(row.completion_tokens)} out
+            </Fact>
             <Fact name="models">{models.join(", ") || "none; it can be named by itself"}</Fact>
             <Fact name="last check">
               {row.check ? (
                 <>
-                  {word(row.check.kind)} {row.check.ok ? "went well" : "failed"} in {written(lasting(row.check.latency_ms))}, <Ago at={row.check.at} />
+                  {word(row.check.kind)} {row.check.ok ? "went well" : "failed"} in{" "}
+                  {written(lasting(row.check.latency_ms))}, <Ago at={row.check.at} />
                   {row.check.detail && <small class="under">{row.check.detail}</small>}
                 </>
               ) : (
@@ -95,7 +115,15 @@ export function TargetPanel({ name, rate, whole, models }: Props) {
             ))}
           </ul>
           <h3>Latest changes</h3>
-          {events.length === 0 ? <p class="quiet-text">None that is remembered.</p> : <ol class="feed compact">{events.map((event) => <EventLine key={event.seq} event={event} />)}</ol>}
+          {events.length === 0 ? (
+            <p class="quiet-text">None that is remembered.</p>
+          ) : (
+            <ol class="feed compact">
+              {events.map((event) => (
+                <EventLine key={event.seq} event={event} />
+              ))}
+            </ol>
+          )}
         </>
       )}
     </aside>
@@ -125,7 +153,11 @@ const Limits = ({ gauges }: { readonly gauges: readonly Gauge[] }) =>
           <span>{gauge.name}</span>
           <LimitGauge gauge={gauge} />
           <span class="right">
-            {amount(Math.max(0, gauge.left))} <small>of {amount(gauge.size)}{gauge.learned ? "" : ", configured"}</small>
+            {amount(Math.max(0, gauge.left))}{" "}
+            <small>
+              of {amount(gauge.size)}
+              {gauge.learned ? "" : ", configured"}
+            </small>
           </span>
         </li>
       ))}
@@ -163,7 +195,8 @@ function Actions({ name, breaker }: { readonly name: string; readonly breaker: s
       if (!report.ok) throw new Error(verdict(report));
       return verdict(report);
     });
-  const pressed = (state: string | null): boolean => (state === null ? !breaker.startsWith("forced") : breaker === `forced_${state}`);
+  const pressed = (state: string | null): boolean =>
+    state === null ? !breaker.startsWith("forced") : breaker === `forced_${state}`;
   return (
     <div class="actions" role="group" aria-label="Actions">
       <div class="forces">
@@ -182,13 +215,24 @@ function Actions({ name, breaker }: { readonly name: string; readonly breaker: s
         ))}
       </div>
       <div class="checks">
-        <button type="button" data-testid="check-ping" disabled={!may || busy.value !== ""} onClick={() => void check("ping")}>
+        <button
+          type="button"
+          data-testid="check-ping"
+          disabled={!may || busy.value !== ""}
+          onClick={() => void check("ping")}
+        >
           {busy.value === "ping" ? "Pinging…" : "Ping now"}
         </button>
         {asking.value ? (
           <span class="confirm">
             It costs a little money.
-            <button type="button" class="primary" data-testid="confirm-generate" disabled={!may} onClick={() => ((asking.value = false), void check("generate"))}>
+            <button
+              type="button"
+              class="primary"
+              data-testid="confirm-generate"
+              disabled={!may}
+              onClick={() => ((asking.value = false), void check("generate"))}
+            >
               Generate
             </button>
             <button type="button" class="quiet" onClick={() => (asking.value = false)}>
@@ -196,7 +240,12 @@ function Actions({ name, breaker }: { readonly name: string; readonly breaker: s
             </button>
           </span>
         ) : (
-          <button type="button" data-testid="check-generate" disabled={!may || busy.value !== ""} onClick={() => (asking.value = true)}>
+          <button
+            type="button"
+            data-testid="check-generate"
+            disabled={!may || busy.value !== ""}
+            onClick={() => (asking.value = true)}
+          >
             {busy.value === "generate" ? "Generating…" : "Generate now…"}
           </button>
         )}
@@ -211,6 +260,7 @@ function Actions({ name, breaker }: { readonly name: string; readonly breaker: s
 
 function verdict(report: Report): string {
   const cost = report.cost_usd ? `, for ${dollars(report.cost_usd)}` : "";
-  if (report.ok) return `${word(report.kind)} went well in ${written(lasting(report.latency_ms))}${cost}; health: ${word(report.health)}.`;
+  if (report.ok)
+    return `${word(report.kind)} went well in ${written(lasting(report.latency_ms))}${cost}; health: ${word(report.health)}.`;
   return [`${word(report.kind)} failed: ${report.detail || report.reason}`, report.advice].filter(Boolean).join(". ");
 }

@@ -24,7 +24,7 @@ system.addEventListener("change", () => {
 export const theme = signal<Theme>(remembered());
 export const dark = computed(() => (theme.value === "auto" ? systemDark.value : theme.value === "dark"));
 
-/** How many of the columns that a table may do without there is room for: style.css hides them at the same widths. */
+/** How many of the columns that a table may do without there is room for: styles/narrow.css hides them at the same widths. */
 const STEPS = [760, 1180, 1500].map((width) => window.matchMedia(`(width >= ${width}px)`));
 const roomy = (): number => STEPS.filter((step) => step.matches).length;
 export const room = signal(roomy());

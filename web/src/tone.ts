@@ -42,7 +42,11 @@ export const STATES: Readonly<Record<State, StateWords>> = {
   serving: { word: "serving", means: "asked as usual", tone: "good" },
   degraded: { word: "degraded", means: "asked, but slower or less reliable than it should be", tone: "bad" },
   trying: { word: "trying", means: "on trial, or getting its share back", tone: "neutral" },
-  resting: { word: "resting", means: "waits for the end of a rate limit, a quarantine or a retry-after", tone: "neutral" },
+  resting: {
+    word: "resting",
+    means: "waits for the end of a rate limit, a quarantine or a retry-after",
+    tone: "neutral",
+  },
   unhealthy: { word: "unhealthy", means: "asked only if nobody else can be", tone: "bad" },
   open: { word: "open", means: "its breaker is open: it is left alone", tone: "bad" },
   unknown: { word: "unknown", means: "nothing is known of it yet; it is asked", tone: "neutral" },

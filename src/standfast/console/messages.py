@@ -1,6 +1,6 @@
 """What the window is told, over the websocket and by the admin API: frozen values, nothing else.
 
-`docs/generate.py` writes the page's TypeScript types from these classes, so that the two cannot differ. Instants are
+`web/write_types.py` writes the page's TypeScript types from these classes, so that the two cannot differ. Instants are
 Unix seconds, so that a row changes only when what it tells has changed; durations say their unit in their name.
 """
 

@@ -43,6 +43,7 @@ from standfast.policy.usual import LEAST
 
 __all__ = ["Denied", "Fleet", "KeyPool", "Permit"]
 
+OPERATOR = "an operator's word"
 SOUND_FAILURE_SHARE = 0.1
 """Up to this share of recent failures a deployment counts as sound: a failover to it is expected to be the last."""
 
@@ -285,7 +286,7 @@ class Fleet:
         """The word of an operator (`by`) about a breaker; see `Breaker.force`. Returns the states that changed."""
         place = self._places[deployment]
         moved = place.breaker.force(state, now)
-        return () if moved is None else breaker_moved(place, moved, f"{by or 'an operator'}'s word", now)
+        return () if moved is None else breaker_moved(place, moved, f"word of {by}" if by else OPERATOR, now)
 
     def breaker_state(self, deployment: Deployment, now: Monotonic) -> State:
         """State of the deployment's breaker."""

@@ -262,6 +262,8 @@ class Health:
     def lifted(self, reason: str) -> tuple[Change, ...]:
         """The breaker that opened is overruled or gone: what it said holds no longer, and neither what went before."""
         if not self._tripped:
+            if self._state is HealthState.UNKNOWN and self.reason:
+                self.reason = reason  # the one before told of a word that holds no longer
             return ()
         self._tripped = False
         self._judged()
