@@ -11,6 +11,8 @@ test("an event is good or bad by what it ended in; words that are not known take
     toneOf(event(1, { after })),
   );
   assert.deepEqual(tones, ["bad", "good", "neutral", "bad", "good", "neutral", "neutral", "neutral"]);
+  assert.equal(toneOf(event(1, { before: "healthy", after: "degraded" })), "bad");
+  assert.equal(toneOf(event(1, { before: "unhealthy", after: "degraded" })), "neutral");
 });
 
 test("an answer in spite of a failure is told apart from a plain one, and the client's fault from ours", () => {

@@ -27,8 +27,9 @@ const AFTER: Readonly<Record<string, Tone>> = {
   refused: "bad",
 };
 
-/** By what the state is now; a word that is not known takes no side. */
-export const toneOf = (event: Pick<EventRow, "after">): Tone => AFTER[event.after] ?? "neutral";
+/** By what the state is now; a word that is not known takes no side, nor does one that is bad and was worse. */
+export const toneOf = (event: Pick<EventRow, "before" | "after">): Tone =>
+  event.before === "unhealthy" && event.after === "degraded" ? "neutral" : (AFTER[event.after] ?? "neutral");
 
 export type State = TargetRow["state"];
 

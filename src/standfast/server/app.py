@@ -1,5 +1,6 @@
 """Everything on the port that is not the data plane: health, metrics, models, docs. An ordinary FastAPI application."""
 
+from collections.abc import Iterable
 from typing import Annotated
 
 from fastapi import Depends, FastAPI, Header, Request
@@ -13,6 +14,7 @@ from standfast.engine.summary import health_summary
 from standfast.errors import StandfastError, Unauthorized, UnknownModel
 from standfast.hooks.prometheus import PrometheusHook
 from standfast.plugins import unknown
+from standfast.server.body_limit import BodyLimit
 from standfast.server.bridge import bridge
 from standfast.server.data_plane import DataPlane
 from standfast.server.status import Status
@@ -43,6 +45,7 @@ def create_app(plane: DataPlane, status: Status, metrics: PrometheusHook) -> Fas
     _add_models(app, plane)
     _add_data_plane(app, plane)
     _add_errors(app)
+    app.add_middleware(BodyLimit, data_most=plane.gateway.snapshot.config.server.limits.body_bytes)
     return app
 
 
@@ -141,7 +144,14 @@ def _add_errors(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
     def invalid(request: Request, error: Exception) -> JSONResponse:
         del request
-        return _error(400, str(error), "invalid_request_error", "invalid_request", None)
+        assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for exactly that
+        said = "; ".join(f"{_place(each['loc'])}: {each['msg']}" for each in error.errors())  # not what was sent: a key
+        return _error(400, said, "invalid_request_error", "invalid_request", None)
+
+
+def _place(location: Iterable[object]) -> str:
+    """`body.targets.0` for where a mistake is."""
+    return ".".join(str(each) for each in location)
 
 
 def _error(status: int, message: str, kind: str, code: str, headers: dict[str, str] | None) -> JSONResponse:
