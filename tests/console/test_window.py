@@ -47,6 +47,21 @@ def test_what_counts_as_trouble(told: dict[str, object], trouble: bool) -> None:
     assert meter.ended == len(meter.recent) == 1
 
 
+def test_saved_is_who_was_answered_by_another() -> None:
+    """Another target than the first choice answered, tried or not; no stand-in, and none that failed in the end."""
+    meter = Meter(ManualClock())
+    for told in (
+        {"fallback": True, "attempts": (SPOKE,)},
+        {"fallback": True, "attempts": (FAILED, SPOKE)},
+        {"attempts": (FAILED, FAILED, SPOKE)},
+        {"fallback": True, "source": "fallback"},
+        {"fallback": True, "status": 200, "code": "broken_stream"},
+        {},
+    ):
+        meter.request_ended(record(**told))
+    assert (meter.saved, meter.ended) == (2, 6)
+
+
 def test_memory_is_bounded() -> None:
     """However much happens, the newest are kept and no more; events count on."""
     meter = Meter(ManualClock())
@@ -93,15 +108,15 @@ def test_a_sample_is_what_was_counted_since_the_last_one() -> None:
         {"status": 499, "code": "client_cancelled", "attempts": ()},
     ):
         metrics.request_ended(record(**told))
-    sample = sampler.take(1_000.0, 1.0, Durations(), in_flight=3, waiting=2)
+    sample = sampler.take(1_000.0, 1.0, Durations(), saved=4, in_flight=3, waiting=2)
     endings = (sample.answered, sample.failed, sample.refused, sample.gone)
     assert endings == (3, 2, 1, 1)
-    assert (sample.failovers, sample.hedges, sample.mends) == (2, 1, 0)
+    assert (sample.saved, sample.hedges, sample.mends) == (4, 1, 0)
     assert sample.answers == {"openai/gpt-4.1": 1, "twin/gpt-4.1": 2}
     assert sample.failures == {"openai/gpt-4.1": 2}
     assert (sample.prompt_tokens, sample.completion_tokens) == (20, 10)
     assert sampler.reading.answers["openai/gpt-4.1"] == 2
-    idle = sampler.take(1_001.0, 1.0, Durations(), in_flight=0, waiting=0)
+    idle = sampler.take(1_001.0, 1.0, Durations(), saved=0, in_flight=0, waiting=0)
     assert idle == Sample(at=1_001.0, seconds=1.0)
 
 

@@ -4,7 +4,7 @@ import { count, lasting, plural, rate, share, written, type Figure } from "./for
 import type { Sample } from "./messages.ts";
 import { Amount } from "./parts.tsx";
 import { link } from "./route.ts";
-import { bins, judged, mixture, requests, saved, since, total } from "./series.ts";
+import { bins, judged, mixture, requests, since, total } from "./series.ts";
 import { lately, sky, stale, world } from "./store.ts";
 import { headline, story } from "./story.ts";
 import { well } from "./tone.ts";
@@ -82,9 +82,9 @@ export function Hero() {
         />
         <Readout
           name="saved by failover"
-          of={{ value: count(saved(five)), unit: saved(five) === 1 ? "request" : "requests" }}
-          note="5 min; the first choice failed them"
-          spark={spark((sample) => sample.failovers)}
+          of={{ value: count(five.saved), unit: five.saved === 1 ? "request" : "requests" }}
+          note="5 min; another than the first choice answered"
+          spark={spark((sample) => sample.saved)}
           testid="hero-saved"
         />
         <Readout

@@ -15,7 +15,7 @@ export interface Sample {
   readonly refused: number;
   readonly failed: number;
   readonly gone: number;
-  readonly failovers: number;
+  readonly saved: number;
   readonly hedges: number;
   readonly mends: number;
   readonly prompt_tokens: number;

@@ -9,7 +9,7 @@ export const sample = (at: number, more: Partial<Sample> = {}): Sample => ({
   refused: 0,
   failed: 0,
   gone: 0,
-  failovers: 0,
+  saved: 0,
   hedges: 0,
   mends: 0,
   prompt_tokens: 0,

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { bins, busiest, mixture, saved, since, stacked, total } from "./series.ts";
+import { bins, busiest, mixture, since, stacked, total } from "./series.ts";
 import { sample } from "./samples.ts";
 
 test("bins stand on multiples of their width, whenever the first sample came", () => {
@@ -84,11 +84,6 @@ test("layers stand upon each other", () => {
       [9, 8],
     ],
   );
-});
-
-test("what failover saved is never more than what was answered in spite of it", () => {
-  assert.equal(saved({ failovers: 5, failed: 2 }), 3);
-  assert.equal(saved({ failovers: 1, failed: 2 }), 0);
 });
 
 test("the busiest keep the configured order, and those that left the configuration come last", () => {

@@ -15,7 +15,7 @@ export interface Bin {
   readonly refused: number;
   readonly failed: number;
   readonly gone: number;
-  readonly failovers: number;
+  readonly saved: number;
   readonly prompt_tokens: number;
   readonly completion_tokens: number;
   readonly answers: ReadonlyMap<string, number>;
@@ -36,7 +36,7 @@ function add(into: Map<string, number>, more: Readonly<Record<string, number>>):
 
 /** All of them as one bin that ends at `at`. */
 export function total(samples: readonly Sample[], at: number): Bin {
-  const sum = { seconds: 0, answered: 0, refused: 0, failed: 0, gone: 0, failovers: 0 };
+  const sum = { seconds: 0, answered: 0, refused: 0, failed: 0, gone: 0, saved: 0 };
   let [promptTokens, completionTokens] = [0, 0];
   const answers = new Map<string, number>();
   const failures = new Map<string, number>();
@@ -46,7 +46,7 @@ export function total(samples: readonly Sample[], at: number): Bin {
     sum.refused += sample.refused;
     sum.failed += sample.failed;
     sum.gone += sample.gone;
-    sum.failovers += sample.failovers;
+    sum.saved += sample.saved;
     promptTokens += sample.prompt_tokens;
     completionTokens += sample.completion_tokens;
     add(answers, sample.answers);
@@ -115,12 +115,6 @@ export const judged = (bin: Pick<Bin, "answered" | "failed">): number => bin.ans
 
 export const requests = (bin: Pick<Bin, "answered" | "refused" | "failed" | "gone">): number =>
   bin.answered + bin.refused + bin.failed + bin.gone;
-
-/**
- * Requests that left their first choice and were answered all the same, at least: any of the failed ones may have left
- * theirs too, and is not counted.
- */
-export const saved = (bin: Pick<Bin, "failovers" | "failed">): number => Math.max(0, bin.failovers - bin.failed);
 
 /** The busiest names, at most `most`, in the order of `all`. */
 export function busiest(sums: ReadonlyMap<string, number>, all: Iterable<string>, most: number): string[] {

@@ -19,7 +19,7 @@ _SUMS: Final = (
     "refused",
     "failed",
     "gone",
-    "failovers",
+    "saved",
     "hedges",
     "mends",
     "prompt_tokens",

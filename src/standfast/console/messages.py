@@ -33,7 +33,7 @@ class Sample(_Value, frozen=True):
         refused: requests that were the client's own fault (4xx).
         failed: requests that got an error (5xx).
         gone: requests whose client went away first (499).
-        failovers: requests that left their first choice for another target.
+        saved: requests that were answered by another target than their first choice.
         hedges: attempts that were sent beside a slow one.
         mends: attempts that were sent for the rest of a broken stream (replay, resume).
         prompt_tokens, completion_tokens: as the upstreams reported them.
@@ -51,7 +51,7 @@ class Sample(_Value, frozen=True):
     refused: int = 0
     failed: int = 0
     gone: int = 0
-    failovers: int = 0
+    saved: int = 0
     hedges: int = 0
     mends: int = 0
     prompt_tokens: int = 0

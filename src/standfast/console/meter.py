@@ -36,10 +36,11 @@ class Meter:
         events: the newest changes, oldest first.
         ended: requests in all.
         troubles: of them those that did not go as they should.
+        saved: of them those that were answered by another target than their first choice.
         on_event: called with each new row at once.
     """
 
-    __slots__ = ("_clock", "_seq", "ended", "events", "on_event", "recent", "troubled", "troubles")
+    __slots__ = ("_clock", "_seq", "ended", "events", "on_event", "recent", "saved", "troubled", "troubles")
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -49,13 +50,21 @@ class Meter:
         self.events: deque[EventRow] = deque(maxlen=EVENTS)
         self.ended = 0
         self.troubles = 0
+        self.saved = 0
         self.on_event: Callable[[EventRow], None] | None = None
 
     def request_ended(self, record: RequestRecord) -> None:
         """Remember it."""
         self.recent.append(record)
         self.ended += 1
-        if (record.code or record.source or len(record.attempts) > 1) and troubled(record):
+        if record.code or record.fallback or record.source or len(record.attempts) > 1:
+            self._look(record)
+
+    def _look(self, record: RequestRecord) -> None:
+        """One that is not the usual kind."""
+        if record.fallback and not record.code and not record.source:
+            self.saved += 1
+        if troubled(record):
             self.troubled.append(record)
             self.troubles += 1
 

@@ -24,7 +24,6 @@ class Reading:
     refused: int = 0
     failed: int = 0
     gone: int = 0
-    failovers: int = 0
     hedges: int = 0
     mends: int = 0
     prompt_tokens: int = 0
@@ -40,7 +39,6 @@ _TOTALS = (
     "refused",
     "failed",
     "gone",
-    "failovers",
     "hedges",
     "mends",
     "prompt_tokens",
@@ -50,7 +48,7 @@ _TOTALS = (
 
 def read(metrics: PrometheusHook) -> Reading:
     """The tallies as they stand."""
-    found = Reading(failovers=sum(count.value for _, count in metrics.failovers.items()))
+    found = Reading()
     for (_, _, status, code), count in metrics.requests.items():
         name = _ending(status, code)
         setattr(found, name, getattr(found, name) + count.value)
@@ -118,13 +116,14 @@ class Sampler:
         self._metrics = metrics
         self.reading = read(metrics)
 
-    def take(self, at: float, seconds: float, took: Durations, *, in_flight: int, waiting: int) -> Sample:
+    def take(self, at: float, seconds: float, took: Durations, *, saved: int, in_flight: int, waiting: int) -> Sample:
         """What happened since the last one, `seconds` ago.
 
         Args:
             at: now, Unix seconds.
             seconds: since the last one.
             took: how long the newest requests of this time took.
+            saved: requests of this time that another target than the first choice answered.
             in_flight: requests under way.
             waiting: of them those in line.
         """
@@ -134,6 +133,7 @@ class Sampler:
         return Sample(
             at=round(at, 3),
             seconds=round(seconds, 3),
+            saved=saved,
             in_flight=in_flight,
             waiting=waiting,
             first_token_ms=quantiles(took.first_token),

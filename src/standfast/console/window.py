@@ -104,7 +104,7 @@ class Window:
         self._started = self._clock.wall()
         self._zero = self._started - self._clock.now()  # Unix time of the monotonic clock's epoch
         self._sampled = self._clock.now()
-        self._ended = self._troubles = 0
+        self._ended = self._troubles = self._saved = 0
         self._config: Config = gateway.snapshot.config
         self._refused = ""
         self._targets: dict[str, TargetRow] = {}
@@ -139,15 +139,17 @@ class Window:
         """A second is over: sample it, keep it, tell it."""
         now = self._clock.now()
         wall = self._wall(now)
-        ended, troubles = self.meter.ended - self._ended, self.meter.troubles - self._troubles
-        self._ended, self._troubles = self.meter.ended, self.meter.troubles
-        recent = self.meter.recent
+        meter = self.meter
+        ended, troubles, saved = meter.ended - self._ended, meter.troubles - self._troubles, meter.saved - self._saved
+        self._ended, self._troubles, self._saved = meter.ended, meter.troubles, meter.saved
+        recent = meter.recent
         fresh = list(islice(recent, max(0, len(recent) - ended), None))
         took = durations(fresh) if fresh else Durations()
         sample = self._sampler.take(
             wall,
             now - self._sampled,
             took,
+            saved=saved,
             in_flight=self.gateway.in_flight,
             waiting=len(self.gateway.snapshot.fleet.line),
         )
