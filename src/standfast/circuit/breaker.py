@@ -19,7 +19,6 @@ House rules of this file:
 """
 
 import random
-import threading
 from collections.abc import Awaitable, Callable, Mapping
 from functools import wraps
 from types import TracebackType
@@ -31,6 +30,7 @@ from standfast.canon.record import Change
 from standfast.circuit import arguments, calls
 from standfast.circuit.arguments import CircuitSettings, Errors
 from standfast.circuit.calls import Call
+from standfast.circuit.guard import Guard
 from standfast.circuit.listeners import Listener, Listeners
 from standfast.clock import Clock, SystemClock
 from standfast.errors import CircuitOpen
@@ -89,7 +89,7 @@ class CircuitBreaker:
         self._listeners = Listeners(name)
         if on_change is not None:
             self._listeners.add(on_change)
-        self._lock = threading.Lock()
+        self._lock = Guard()
         self._own = object()  # stands for it where it must not be kept alive
         self._blocks: dict[Call, None] = {}  # not left yet, the newest last
 
@@ -188,7 +188,7 @@ class CircuitBreaker:
             call = calls.innermost(self._own, self._blocks) or next(reversed(self._blocks), None)
             if call is None:
                 return  # never entered
-            del self._blocks[call]
+            self._blocks.pop(call, None)
         self._leave(call, error)
 
     async def __aenter__(self) -> Self:
@@ -308,17 +308,18 @@ class CircuitBreaker:
 
     def _settle(self, permit: Call, outcome: Outcome, reason: str) -> None:
         """Give a permit back, once."""
-        breaker, rng, ticket = self._breaker, self._rng, permit.ticket
-        with self._lock:
-            if permit.settled:
-                return
-            permit.settled = True
-            now = self._clock.now()
-            slow = self._slow_after is not None and outcome is Outcome.SUCCESS and now - permit.since > self._slow_after
-            if slow:
-                self._note(now, breaker.lag(ticket, now, rng), SLOW)
-            self._note(now, breaker.settle(ticket, outcome, now, rng, slow=slow), reason)
+        self._lock.do(lambda: self._give_back(permit, outcome, reason))
         self._listeners.tell()
+
+    def _give_back(self, permit: Call, outcome: Outcome, reason: str) -> None:
+        if permit.settled:
+            return
+        permit.settled = True
+        breaker, rng, now = self._breaker, self._rng, self._clock.now()
+        slow = self._slow_after is not None and outcome is Outcome.SUCCESS and now - permit.since > self._slow_after
+        if slow:
+            self._note(now, breaker.lag(permit.ticket, now, rng), SLOW)
+        self._note(now, breaker.settle(permit.ticket, outcome, now, rng, slow=slow), reason)
 
     def _outcome(self, error: BaseException | None) -> Outcome:
         if isinstance(error, CircuitOpen) and error.circuit is self._own:
