@@ -59,7 +59,7 @@ def test_what_has_done_nothing_yet_is_refused(fn: Callable[[], Any], message: st
     breaker = CircuitBreaker(consecutive=1)
     with pytest.raises(TypeError, match=message):
         breaker.call(fn, fallback=lambda _: 0)
-    assert (breaker.state, breaker.recent(), breaker._breaker._out) == ("closed", (0, 0), 0)
+    assert (breaker.state, breaker.recent(), breaker._books._breaker._out) == ("closed", (0, 0), 0)
 
 
 def test_a_decorated_function_that_gives_back_an_awaitable_is_refused() -> None:

@@ -227,7 +227,7 @@ def test_threads_share_it() -> None:
     calls, failures = made.breaker.recent()
     expected = sum((number + seed) % 3 == 0 for seed in range(4) for number in range(500))
     assert (calls, failures) == (2000, expected)
-    assert made.breaker._breaker._out == 0
+    assert made.breaker._books._breaker._out == 0
 
 
 def test_trials_are_bounded_across_threads() -> None:

@@ -25,16 +25,14 @@ from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar, cast
 
 from standfast.canon.attempt import Outcome
-from standfast.canon.instants import NEVER, Monotonic
-from standfast.canon.record import Change
 from standfast.circuit import arguments, calls
 from standfast.circuit.arguments import CircuitSettings, Errors
+from standfast.circuit.books import Books
 from standfast.circuit.calls import Call
-from standfast.circuit.guard import Guard
-from standfast.circuit.listeners import Listener, Listeners
+from standfast.circuit.listeners import Listener
 from standfast.clock import Clock, SystemClock
 from standfast.errors import CircuitOpen
-from standfast.policy.breaker import SLOW, Breaker, State
+from standfast.policy.breaker import Breaker, State
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -81,16 +79,12 @@ class CircuitBreaker:
         self.name = name
         self._recorded = arguments.errors_of("recorded", recorded)
         self._excluded = arguments.errors_of("excluded", excluded)
-        self._clock = clock or SystemClock()
-        self._rng = rng or random.Random()  # noqa: S311 - jitter, no secret
         limits = CircuitSettings.model_validate(settings)
-        self._breaker = Breaker(limits, name)
-        self._slow_after = limits.slow_after if "slow_after" in settings else None
-        self._listeners = Listeners(name)
+        slow_after = limits.slow_after if "slow_after" in settings else None
+        rng = rng or random.Random()  # noqa: S311 - jitter, no secret
+        self._books = Books(name, Breaker(limits, name), slow_after, clock or SystemClock(), rng)
         if on_change is not None:
-            self._listeners.add(on_change)
-        self._lock = Guard()
-        self._own = object()  # stands for it where it must not be kept alive
+            self._books.listeners.add(on_change)
         self._blocks: dict[Call, None] = {}  # not left yet, the newest last
 
     # calling
@@ -176,16 +170,16 @@ class CircuitBreaker:
         return guarded
 
     def __enter__(self) -> Self:
-        call = self._enter()
-        with self._lock:
+        call = self._books.enter()
+        with self._books.guard.lock:
             self._blocks[call] = None
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with self._lock:
-            call = calls.innermost(self._own, self._blocks) or next(reversed(self._blocks), None)
+        with self._books.guard.lock:
+            call = calls.innermost(self._books.own, self._blocks) or next(reversed(self._blocks), None)
             if call is None:
                 return  # never entered
             self._blocks.pop(call, None)
@@ -204,32 +198,26 @@ class CircuitBreaker:
     @property
     def state(self) -> str:
         """`closed`, `open`, `half_open`, `forced_open` or `forced_closed`."""
-        with self._lock:
-            now = self._clock.now()
-            state = self._breaker.state(now)
-            self._note(now)
-        self._listeners.tell()
-        return state.value
+        return self._books.state().value
 
     def recent(self) -> tuple[int, int]:
         """Calls and failures in the window."""
-        with self._lock:
-            return self._breaker.recent(self._clock.now())
+        return self._books.recent()
 
     def force_open(self) -> None:
         """Let nothing through until `release`."""
-        self._force(State.FORCED_OPEN)
+        self._books.force(State.FORCED_OPEN)
 
     def force_closed(self) -> None:
         """Let everything through until `release`; nothing counts meanwhile."""
-        self._force(State.FORCED_CLOSED)
+        self._books.force(State.FORCED_CLOSED)
 
     def release(self) -> None:
         """Take back `force_open` or `force_closed`: it is closed, with clean counts, and left to itself again.
 
         One that nobody has forced stays as it is. To close one that has opened by itself, force it closed first.
         """
-        self._force(None)
+        self._books.force(None)
 
     def listen(self, listener: Listener) -> Callable[[], None]:
         """Be told of every change of state; the answer is a function that ends it.
@@ -240,7 +228,7 @@ class CircuitBreaker:
         Raises:
             TypeError: it cannot be called.
         """
-        return self._listeners.add(listener)
+        return self._books.listeners.add(listener)
 
     # inside
 
@@ -248,7 +236,7 @@ class CircuitBreaker:
         self, fn: Callable[..., T], args: tuple[object, ...], kwargs: Mapping[str, object]
     ) -> tuple[T, TypeError | None]:
         """The value, or why it is none."""
-        call = self._enter()
+        call = self._books.enter()
         try:
             value = fn(*args, **kwargs)
         except BaseException as error:
@@ -262,7 +250,7 @@ class CircuitBreaker:
         self, fn: Callable[..., object], args: tuple[object, ...], kwargs: Mapping[str, object]
     ) -> tuple[object, TypeError | None]:
         """The value, or why it is none."""
-        call = self._enter()
+        call = self._books.enter()
         try:
             value = fn(*args, **kwargs)
             if arguments.is_awaitable(value):
@@ -274,55 +262,15 @@ class CircuitBreaker:
         self._leave(call, wrong, void=wrong is not None)
         return value, wrong
 
-    def _enter(self) -> Call:
-        with self._lock:
-            now, breaker = self._clock.now(), self._breaker
-            outer = calls.innermost(self._own)
-            if outer is not None and not outer.permit.settled and breaker.counts(outer.ticket):
-                return calls.begin(Call(self._own, outer.ticket, now, outer.permit))
-            ticket = breaker.admit(now)
-            answer = self._refusal(now) if ticket is None else Call(self._own, ticket, now)
-            self._note(now)
-        try:
-            self._listeners.tell()
-        except BaseException:
-            if isinstance(answer, Call):
-                self._settle(answer, Outcome.CANCELLED, "")
-            raise
-        if isinstance(answer, CircuitOpen):
-            raise answer
-        return calls.begin(answer)
-
-    def _refusal(self, now: Monotonic) -> CircuitOpen:
-        """Why a call is not let through; the lock is held."""
-        retry_at = self._breaker.retry_at(now)
-        state = self._breaker.state(now).value
-        return CircuitOpen(self.name, None if retry_at == NEVER else retry_at - now, state=state, circuit=self._own)
-
     def _leave(self, call: Call, error: BaseException | None, *, void: bool = False) -> None:
         """A call has ended; `void` if nothing can be learnt from that."""
         calls.end(call)
         outcome = Outcome.CANCELLED if void else self._outcome(error)
         if call.permit is call or outcome is Outcome.FAILURE:
-            self._settle(call.permit, outcome, "success" if error is None else type(error).__name__)
-
-    def _settle(self, permit: Call, outcome: Outcome, reason: str) -> None:
-        """Give a permit back, once."""
-        self._lock.do(lambda: self._give_back(permit, outcome, reason))
-        self._listeners.tell()
-
-    def _give_back(self, permit: Call, outcome: Outcome, reason: str) -> None:
-        if permit.settled:
-            return
-        permit.settled = True
-        breaker, rng, now = self._breaker, self._rng, self._clock.now()
-        slow = self._slow_after is not None and outcome is Outcome.SUCCESS and now - permit.since > self._slow_after
-        if slow:
-            self._note(now, breaker.lag(permit.ticket, now, rng), SLOW)
-        self._note(now, breaker.settle(permit.ticket, outcome, now, rng, slow=slow), reason)
+            self._books.settle(call.permit, outcome, "success" if error is None else type(error).__name__)
 
     def _outcome(self, error: BaseException | None) -> Outcome:
-        if isinstance(error, CircuitOpen) and error.circuit is self._own:
+        if isinstance(error, CircuitOpen) and error.circuit is self._books.own:
             return Outcome.CANCELLED
         if error is None or isinstance(error, self._excluded):
             return Outcome.SUCCESS
@@ -330,20 +278,3 @@ class CircuitBreaker:
 
     def _covers(self, error: Exception) -> bool:
         return isinstance(error, CircuitOpen) or self._outcome(error) is Outcome.FAILURE
-
-    def _force(self, state: State | None) -> None:
-        with self._lock:
-            now = self._clock.now()
-            self._note(now, self._breaker.force(state, now), "an operator's word")
-        self._listeners.tell()
-
-    def _note(self, now: Monotonic, moved: tuple[State, State] | None = None, reason: str = "") -> None:
-        """What time has changed, and then what a call or an operator has moved; the lock is held."""
-        news = self._breaker.news
-        if moved is not None:
-            before, after = moved
-            until = self._breaker.retry_at(now) - now if after is State.OPEN else None
-            news.append(Change("breaker", self.name, before.value, after.value, reason, until))
-        if news:
-            self._listeners.note(news)
-            news.clear()

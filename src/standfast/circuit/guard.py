@@ -2,48 +2,47 @@
 
 While a thread holds a breaker's lock, Python may run other code on it: the collector finishes a generator that nobody
 needs any more, and with it a `with breaker:` in its middle; a signal's handler is called. A plain lock would be waited
-for there for ever. So it may be taken again by the thread that has it, and what would change the state in the midst of
-another change comes right after it (`do`).
+for there for ever. So the thread that has it may take it again, and what would change the state in the midst of another
+change is kept until that is over (`do`, `catch_up`).
 """
 
 import threading
 from collections import deque
 from collections.abc import Callable
-from typing import Self
 
 
 class Guard:
-    """Use it as a lock, or hand it what is to be done under it."""
+    """The lock, and what came while it was held.
 
-    __slots__ = ("_busy", "_late", "_lock")
+    Attributes:
+        lock: held for everything; the thread that has it may take it again.
+        busy: the state is being changed or read; set and looked at under the lock alone.
+    """
+
+    __slots__ = ("_late", "busy", "lock")
 
     def __init__(self) -> None:
-        self._lock = threading.RLock()
-        self._busy = 0  # how often it is taken; seen and changed by the thread that has the lock alone
+        self.lock = threading.RLock()
+        self.busy = False
         self._late: deque[Callable[[], None]] = deque()
 
     def do(self, work: Callable[[], None]) -> None:
-        """Do it under the lock; right after what this thread is doing under it already, if it is."""
-        with self._lock:
-            if self._busy:
+        """Do it under the lock; later, if this thread is in the midst of something there."""
+        with self.lock:
+            if self.busy:
                 self._late.append(work)
                 return
-            with self:
+            self.busy = True
+            try:
                 work()
+            finally:
+                self.busy = False
 
-    def __enter__(self) -> Self:
-        self._lock.acquire()
-        self._busy += 1
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        try:
-            while self._busy == 1:
-                while self._late:
-                    self._late.popleft()()
-                self._busy = 0
-                if self._late:  # it came after the look and before the line above
-                    self._busy = 1
-        finally:
-            self._busy = max(0, self._busy - 1)
-            self._lock.release()
+    def catch_up(self) -> None:
+        """Do what came meanwhile, to be called when the lock was left; who is busy now does it, and then calls this."""
+        while self._late and not self.busy:
+            try:
+                work = self._late.popleft()
+            except IndexError:  # another thread was faster
+                return
+            self.do(work)
