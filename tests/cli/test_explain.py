@@ -90,9 +90,15 @@ def test_who_cannot_be_asked_has_no_place(run: Run, tmp_path: Path) -> None:
 def test_exit_codes(explain: Run) -> None:
     """0 if somebody could be asked, 1 if nobody, 2 for wrong usage; messages on standard error."""
     assert explain("hello", "--model", "m").returncode == 0
-    for words in (("hello", "--model", "nobody"), ("hello", "--max-cost-usd", "0"), ("hello", "--kind", "two words")):
-        done = explain(*words)
-        assert (done.returncode, done.stdout) == (1, "")
+    for words in (
+        ("--model", "nobody"),
+        ("--max-cost-usd", "0"),
+        ("--kind", "two words"),
+        ("--priority", "9"),
+        ("--max-tokens", "0"),
+    ):
+        done = explain("hello", *words)
+        assert (done.returncode, done.stdout) == (2, "")
         assert done.stderr.startswith("standfast: ")
     assert explain(" ").returncode == 2
     assert explain("hello", "--prefer", "cheap").returncode == 2

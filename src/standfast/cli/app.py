@@ -12,7 +12,7 @@ from cyclopts import App, CycloptsError
 
 from standfast.cli import FAILED, OK, USAGE
 from standfast.cli.output import fail, print_json
-from standfast.errors import ConfigError, RequestFailed, StandfastError
+from standfast.errors import ConfigError, InvalidRequest, RequestFailed, StandfastError, UnknownModel
 
 
 class Command(NamedTuple):
@@ -164,4 +164,4 @@ def _report_error(error: StandfastError, *, as_json: bool) -> int:
         for attempt in attempts:
             reason = f"{attempt.failure.kind}: {attempt.failure.detail}" if attempt.failure else attempt.outcome
             fail(f"  {attempt.deployment}: {reason}")
-    return FAILED
+    return USAGE if isinstance(error, (InvalidRequest, UnknownModel)) else FAILED  # the former were never sent

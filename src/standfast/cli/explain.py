@@ -48,7 +48,7 @@ def explain(
 ) -> int:
     """Tell where a request would go and why, as after a fresh start. Sends nothing.
 
-    Exit code 0 if somebody could be asked, 1 if nobody.
+    Exit code 0 if somebody could be asked, 1 if nobody, 2 for wrong usage.
 
     Args:
         prompt: the question; without it, standard input is read
