@@ -1,4 +1,4 @@
-"""The console on a server's port (`server.annex`): begins to look when the port listens, adds its routes to the app."""
+"""The console on a server's port (`server.annex`): adds its routes to the app, and begins to look."""
 
 import logging
 from collections.abc import Mapping
@@ -22,10 +22,6 @@ class Console:
     def __init__(self, window: Window) -> None:
         self.window = window
 
-    def start(self) -> None:
-        """Begin to look."""
-        self.window.start()
-
     def install(self, app: "FastAPI") -> None:
         """Add the page and what it asks; without a page (it was not built) the rest works on."""
         from standfast.console.admin import admin_router  # noqa: PLC0415 - FastAPI is imported late
@@ -38,6 +34,10 @@ class Console:
             log.error("the console has no page: %s", error)  # noqa: TRY400 - nothing to trace
             files = {}
         app.include_router(page_router(files))
+
+    def start(self) -> None:
+        """Begin to look."""
+        self.window.start()
 
     async def stop(self) -> None:
         """Look no more."""

@@ -1,5 +1,6 @@
 """What else may live on the port, in the same process: the console is one. The server knows only this contract."""
 
+from asyncio import AbstractEventLoop
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,7 @@ class Site:
     """Where an annex is built: one serving process.
 
     Attributes:
+        loop: the server's.
         gateway: does the work.
         metrics: counts it.
         status: readiness of the process.
@@ -41,6 +43,7 @@ class Site:
         worker, workers: which process this is, from 1, and how many there are.
     """
 
+    loop: AbstractEventLoop
     gateway: Gateway
     metrics: PrometheusHook
     status: Status
@@ -54,12 +57,12 @@ class Site:
 class Annex(Protocol):
     """Something besides the door."""
 
-    def start(self) -> None:
-        """Begin, in the running loop; the port listens."""
+    def install(self, app: "FastAPI") -> None:
+        """Add routes. Called once, on the thread that built it."""
         ...
 
-    def install(self, app: "FastAPI") -> None:
-        """Add routes. Called once, on a thread: what is slow to import is imported here."""
+    def start(self) -> None:
+        """Begin, in the server's loop; the routes are there."""
         ...
 
     async def stop(self) -> None:
@@ -68,4 +71,4 @@ class Annex(Protocol):
 
 
 Build: TypeAlias = Callable[[Site], Annex]
-"""Called in the running loop, before the port listens."""
+"""Called once, on a thread, when the port listens already: no request waits for what it imports."""

@@ -140,6 +140,7 @@ class Worker:
         self._started = started
         self._companion = plan.companion
         self._status = Status()
+        self._annex: Annex | None = None
 
     def run(self) -> int:
         """Serve until told to stop."""
@@ -172,8 +173,8 @@ class Worker:
             plane = DataPlane(gateway, callers_of(config))
             reload = reloader(self._plan.config_path, plane, self._status, self._plan.overrides)
             self._obey(gateway, reload)
-            annex = None if self._plan.annex is None else self._plan.annex(self._site(gateway, metrics, reload))
-            app = LazyApplication(lambda: _build_app(plane, self._status, metrics, annex))
+            site = self._site(gateway, metrics, reload)
+            app = LazyApplication(lambda: self._build(plane, site))
             wheel = Wheel(gateway.services.clock)
             limits = fitting(config.server.limits, raise_limit())
             protocol = server_protocol(plane, limits, wheel, gateway.services.clock)
@@ -181,7 +182,7 @@ class Worker:
                 uvicorn.Config(
                     app,
                     http=protocol,
-                    ws=cast("type[asyncio.Protocol]", websocket_protocol) if annex is not None else "none",
+                    ws=cast("type[asyncio.Protocol]", websocket_protocol) if self._plan.annex else "none",
                     lifespan="off",
                     log_config=None,
                     access_log=False,
@@ -189,22 +190,31 @@ class Worker:
                     backlog=BACKLOG,
                     timeout_graceful_shutdown=max(1, round(config.server.drain)),
                 ),
-                on_listening=lambda: self._listening(app, annex),
+                on_listening=lambda: self._listening(app),
                 on_drain=lambda: self._drain(gateway),
             )
             await server.serve(sockets=[self._plan.listener])
-            if annex is not None:
-                await annex.stop()
+            if self._annex is not None:
+                await self._annex.stop()
             wheel.close()
 
-    def _listening(self, app: LazyApplication, annex: Annex | None) -> None:
+    def _listening(self, app: LazyApplication) -> None:
         gc.collect()
         gc.freeze()
         gc.set_threshold(50_000, 20, 50)  # requests make little garbage in cycles; scanning for it is tail latency
         app.start()
-        if annex is not None:
-            annex.start()
         self._started()
+
+    def _build(self, plane: DataPlane, site: Site):  # type: ignore[no-untyped-def]  # noqa: ANN202 - FastAPI is imported late
+        """The application for all that is not the data plane; called on a thread."""
+        from standfast.server.app import create_app  # noqa: PLC0415 - FastAPI costs half a second; see server.lazy
+
+        app = create_app(plane, self._status, site.metrics)
+        if self._plan.annex is not None:
+            self._annex = annex = self._plan.annex(site)
+            annex.install(app)
+            site.loop.call_soon_threadsafe(annex.start)
+        return app
 
     def _drain(self, gateway: Gateway) -> None:
         self._status.draining = True
@@ -239,6 +249,7 @@ class Worker:
             siblings.tell({"say": BREAKER, "target": target, "state": state, "by": by})
 
         return Site(
+            asyncio.get_running_loop(),
             gateway,
             metrics,
             self._status,
@@ -298,12 +309,3 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     except ImportError:
         return None
     return uvloop.new_event_loop
-
-
-def _build_app(plane: DataPlane, status: Status, metrics: PrometheusHook, annex: Annex | None):  # type: ignore[no-untyped-def]  # noqa: ANN202 - FastAPI is imported late
-    from standfast.server.app import create_app  # noqa: PLC0415 - FastAPI costs half a second; see server.lazy
-
-    app = create_app(plane, status, metrics)
-    if annex is not None:
-        annex.install(app)
-    return app
