@@ -161,12 +161,12 @@ def test_ask_answers(start: Start, run: Run, tmp_path: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize(("model", "code"), [("bad", "connect_failed"), ("gud", "model_not_found")])
-def test_ask_that_fails_is_exit_code_1(run: Run, tmp_path: Path, model: str, code: str) -> None:
-    """A request that fails ends with 1, says why, and with --json says it in data."""
+@pytest.mark.parametrize(("model", "code", "ends"), [("bad", "connect_failed", 1), ("gud", "model_not_found", 2)])
+def test_ask_that_fails(run: Run, tmp_path: Path, model: str, code: str, ends: int) -> None:
+    """A request that fails ends with 1, one that is wrong itself with 2; both say why, with --json in data."""
     configuration(tmp_path, "http://127.0.0.1:1")
     done = run("ask", "hello", "--model", model)
-    assert (done.returncode, done.stdout) == (1, "")
+    assert (done.returncode, done.stdout) == (ends, "")
     assert done.stderr.startswith("standfast: ")
     assert "Traceback" not in done.stderr
     failed = json.loads(run("ask", "hello", "--model", model, "--json").stdout)
