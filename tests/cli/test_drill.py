@@ -81,7 +81,7 @@ def test_a_drill_and_its_rehearsal(run: Run, tmp_path: Path) -> None:
     assert drill["figures"]["requests"] == rehearsal["figures"]["requests"] == 90
     assert report["plain"]["figures"]["requests"] == 90
     assert list(report["way"]) == ["there", "held", "back"]
-    assert all(0 < leg["mean_ms"] <= leg["p99_ms"] for leg in report["way"].values())
+    assert all(leg["mean_ms"] > 0 and leg["p99_ms"] > 0 for leg in report["way"].values())  # one stall moves the mean
     assert all(leg["attempts"] > 30 for leg in report["way"].values())
     assert drill["figures"]["answered"] + drill["figures"]["broken"] + drill["figures"]["unavailable"] == 90
     assert drill["figures"]["answered"] >= 80
