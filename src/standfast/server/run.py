@@ -136,7 +136,7 @@ class Worker:
         siblings: the way to the other processes of the same port.
         number: which of them this is, from 0.
         started: called when the port listens.
-        anew: it takes the place of one that died. Since the start the file may have been read anew, and breakers forced:
+        anew: it takes the place of one that died. Since the start the file may have been reloaded, and breakers forced:
             it must know what the others know.
     """
 
@@ -194,7 +194,7 @@ class Worker:
                 uvicorn.Config(
                     app,
                     http=protocol,
-                    ws=cast("type[asyncio.Protocol]", websocket_protocol) if annex is not None else "none",
+                    ws=websocket_protocol(config.server.limits.write_timeout) if annex is not None else "none",
                     lifespan="off",
                     log_config=None,
                     access_log=False,
