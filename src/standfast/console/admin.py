@@ -9,7 +9,6 @@ import logging
 from dataclasses import asdict
 from typing import Annotated, Any, Final, Literal
 
-import msgspec
 import yaml
 from fastapi import APIRouter, Depends, Request, Response, WebSocket
 from pydantic import BaseModel, ConfigDict, Field
@@ -227,7 +226,7 @@ async def _attend(socket: WebSocket, window: Window, reader: Reader, viewer: Vie
                 return
             if text is None:
                 reader.told()
-                text = window.snapshot(viewer)
+                text = window.first(viewer)
             await socket.send_text(text)
     except (WebSocketDisconnect, RuntimeError):  # it went while it was told
         return
@@ -249,8 +248,7 @@ _PRIVATE: Final = {"cache-control": "no-store"}
 
 
 def _json(window: Window, value: object) -> Response:
-    text = window.gateway.services.redactor.text(msgspec.json.encode(value).decode())
-    return Response(text, media_type="application/json", headers=_PRIVATE)
+    return Response(window.text(value), media_type="application/json", headers=_PRIVATE)
 
 
 def _name(viewer: Viewer) -> str:
