@@ -160,6 +160,28 @@ def test_what_is_logged_of_checks_is_known(caplog: pytest.LogCaptureFixture) -> 
     run(scenario)
 
 
+def test_docs_ask_for_a_key() -> None:
+    """Whoever reads `/docs` can give a key there, for every call that needs one; signing in needs none."""
+
+    async def scenario() -> None:
+        async with stack(MODELS, console=KEYS, window=True) as s:
+            described = (await call(s.port, "/openapi.json", None, {}, "GET")).json()
+            schemes = described["components"]["securitySchemes"]
+            assert {name: scheme["scheme"] for name, scheme in schemes.items()} == {
+                "console key": "bearer",
+                "client key": "bearer",
+            }
+            for (method, path), _ in (*VIEWS.items(), *ACTIONS.items()):
+                asked = described["paths"][f"/admin/api{path}"][method.lower()]["security"]
+                assert asked == [{"console key": []}], path
+            for path in ("/v1/models", "/v1/chat/completions", "/chat"):
+                (found,) = described["paths"][path].values()
+                assert found["security"] == [{"client key": []}]
+            assert "security" not in described["paths"]["/admin/api/session"]["post"]
+
+    run(scenario)
+
+
 def test_the_configuration_hides_secrets() -> None:
     """Nothing that opens anything is shown: client keys, console keys, upstream keys."""
 

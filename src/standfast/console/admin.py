@@ -12,6 +12,7 @@ from typing import Annotated, Any, Final, Literal
 
 import yaml
 from fastapi import APIRouter, Depends, Request, Response, WebSocket
+from fastapi.security import HTTPBearer
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import HTTPConnection
 from starlette.websockets import WebSocketDisconnect, WebSocketState
@@ -82,7 +83,8 @@ def admin_router(window: Window) -> APIRouter:
     def looks(request: Request) -> Viewer:
         return window.access.look(_headers(request))
 
-    router = APIRouter(prefix="/admin/api", tags=["console"], dependencies=[Depends(looks)])
+    key = Depends(HTTPBearer(auto_error=False, scheme_name="console key", description="One of `console.keys`."))
+    router = APIRouter(prefix="/admin/api", tags=["console"], dependencies=[Depends(looks), key])
     _add_views(router, window, looks)
     _add_actions(router, window)
     whole = APIRouter()
