@@ -160,6 +160,22 @@ def test_what_is_logged_of_checks_is_known(caplog: pytest.LogCaptureFixture) -> 
     run(scenario)
 
 
+def test_a_body_that_is_not_said_to_be_json_is_told_so() -> None:
+    """What curl sends by itself is no JSON, by its header; the error says which one to add."""
+
+    async def scenario() -> None:
+        async with stack(MODELS, window=True) as s:
+            reader, writer = await asyncio.open_connection("127.0.0.1", s.port)
+            head = f"POST /admin/api/checks HTTP/1.1\r\nhost: 127.0.0.1:{s.port}\r\nconnection: close\r\n"
+            writer.write(f"{head}content-type: text/plain\r\ncontent-length: 2\r\n\r\n{{}}".encode())
+            answer = (await reader.read()).decode()
+            writer.close()
+            assert " 400 " in answer.split("\r\n")[0]
+            assert "with the header 'content-type: application/json'" in answer
+
+    run(scenario)
+
+
 def test_docs_ask_for_a_key() -> None:
     """Whoever reads `/docs` can give a key there, for every call that needs one; signing in needs none."""
 

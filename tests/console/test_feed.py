@@ -10,6 +10,7 @@ import pytest
 import websockets
 
 from console.looking import KEYS, OPERATOR, VIEWER, Looker, bearer, record, window_of
+from standfast.canon.record import Change
 from standfast.config.load import from_mapping
 from standfast.console.access import COOKIE
 from standfast.console.feed import BACKLOG, Feed, Reader
@@ -322,6 +323,24 @@ def test_a_key_that_is_a_word_of_ours_spoils_nothing() -> None:
             assert [(row["target"], row["state"]) for row in told["targets"]] == [("openai/gpt-4.1", "serving")]
             assert told["seconds"][-1]["answers"] == {"openai/gpt-4.1": 1}
             assert [row["session"] for row in told["requests"]] == ["", "my [redacted] session"]
+
+    run(scenario)
+
+
+def test_no_text_silences_the_feed() -> None:
+    """Whatever a name or a session is made of: it is told, and what follows it, and the hook stays plugged in."""
+
+    async def scenario() -> None:
+        hostile = '\ud800\x00\u202e\u2028<script>"\\' + "x" * 200_000
+        async with stack(MODELS, window=True) as s, Looker(s) as looker:
+            await looker.next()
+            s.gateway.services.bus.changed([Change("breaker", hostile, "a", "b", "why")])
+            assert (await looker.until("events"))["events"][0]["name"] == hostile
+            window_of(s).meter.request_ended(record(session=hostile, tags=(hostile,)))
+            window_of(s).tick()
+            assert (await looker.until("tick"))["requests"][0]["session"] == hostile
+            s.gateway.force_breaker("openai/gpt-4.1", "open")
+            assert (await looker.until("events"))["events"][0]["after"] == "forced_open"
 
     run(scenario)
 

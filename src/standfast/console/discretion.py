@@ -5,6 +5,7 @@ have found a word of ours, because a key may be any word (`ollama` is what Ollam
 of a state, of a target. So such a message is gone through value by value, and those are left as they are.
 """
 
+import json
 from collections.abc import Collection
 from typing import Final, TypeAlias
 
@@ -50,11 +51,19 @@ def discreet(value: object, redactor: Redactor, names: Collection[str]) -> str:
         redactor: knows the secrets.
         names: of models, targets and the like, as they are configured: none of them is a secret.
     """
-    text = _encode(value).decode()
+    text = _written(value)
     clean = redactor.text(text)
     if clean.count(REDACTED) == text.count(REDACTED):
         return clean
-    return escape(_encode(_clean(msgspec.to_builtins(value), redactor, names)).decode())
+    return escape(_written(_clean(msgspec.to_builtins(value), redactor, names)))
+
+
+def _written(value: object) -> str:
+    """As JSON. Half a surrogate pair is no UTF-8, but JSON can say it; one of them must not silence all the others."""
+    try:
+        return _encode(value).decode()
+    except UnicodeEncodeError:
+        return json.dumps(msgspec.to_builtins(value), separators=(",", ":"))
 
 
 def _clean(value: _Json, redactor: Redactor, names: Collection[str]) -> _Json:

@@ -148,9 +148,10 @@ def _add_errors(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     def invalid(request: Request, error: Exception) -> JSONResponse:
-        del request
         assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for exactly that
         said = "; ".join(f"{_place(each['loc'])}: {each['msg']}" for each in error.errors())  # not what was sent: a key
+        if "json" not in request.headers.get("content-type", "").lower():
+            said += ". Send JSON, with the header 'content-type: application/json'."
         return _error(400, said, "invalid_request_error", "invalid_request", None)
 
 
