@@ -121,6 +121,15 @@ def test_demo_needs_no_key(start: Start, ports: Ports) -> None:
     assert process.wait(10) == 0
 
 
+def test_the_demo_has_a_console_with_the_key_in_the_environment(start: Start, ports: Ports) -> None:
+    """Without a configuration file STANDFAST_CONSOLE_KEY is the console's key, whoever answers the requests."""
+    key = {"STANDFAST_CONSOLE_KEY": "operator-0123456789"}
+    process = start("demo", "--port", "0", "--lab-ports", *map(str, ports), **key)
+    assert "/console/ (keys: environment)" in banner(process, "/lab/journal")
+    process.send_signal(signal.SIGINT)
+    assert process.wait(10) == 0
+
+
 def test_demo_says_which_stand_in_ports_are_taken(run: Run, ports: Ports) -> None:
     """A stand-in's port in use ends with 1 and names the option that moves it."""
     with socket.create_server(("127.0.0.1", 0)) as held:

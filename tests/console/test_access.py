@@ -42,11 +42,18 @@ def test_open_to_this_machine() -> None:
         {"host": "127.0.0.1.example:8000"},
         {"host": "10.0.0.1:8000"},
         {"host": "[::1"},
+        {"host": "rebound.example@127.0.0.1"},
+        {"host": "rebound.example\\@127.0.0.1:8000"},
+        {"host": "127.0.0.1:8000, rebound.example"},
+        {"host": "127.0.0.1:80x"},
         {"host": ""},
         {},
         {**HERE, "x-forwarded-for": "10.0.0.1"},
         {**HERE, "forwarded": "for=10.0.0.1"},
         {**HERE, "x-real-ip": "10.0.0.1"},
+        {**HERE, "x-forwarded-host": "ops.example"},
+        {**HERE, "x-forwarded-proto": "https"},
+        {**HERE, "via": "1.1 proxy"},
     ],
 )
 def test_open_to_nobody_else(headers: dict[str, str]) -> None:
@@ -156,7 +163,9 @@ def test_a_wrong_key_is_told_so() -> None:
 
 
 @pytest.mark.parametrize("config", [{}, {"console": KEYS}])
-@pytest.mark.parametrize("origin", ["http://evil.example", "null", "", "http://127.0.0.1:8000.evil.example"])
+@pytest.mark.parametrize(
+    "origin", ["http://evil.example", "null", "", "http://127.0.0.1:8000.evil.example", "x://127.0.0.1:8000"]
+)
 def test_pages_from_elsewhere_can_do_nothing(config: dict[str, object], origin: str) -> None:
     """A browser names the page that asks: another one may neither act nor listen, with whatever cookie."""
     access = House(**config).access

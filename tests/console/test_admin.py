@@ -1,5 +1,6 @@
 """The admin API of a whole gateway: deny by default, and everything that the page can do."""
 
+import asyncio
 import json
 from typing import Any
 
@@ -124,6 +125,75 @@ def test_an_operator_orders_checks() -> None:
             }
             assert code(await api(s, "POST", "/checks", {"targets": ["no/such"]})) == (404, "deployment_not_found")
             assert code(await api(s, "POST", "/checks", {"kind": "guess"})) == (400, "invalid_request")
+
+    run(scenario)
+
+
+def test_a_header_that_was_sent_twice_is_neither_of_the_two() -> None:
+    """One of two hosts, or of two origins, may have been added by somebody else: together they are nobody's."""
+
+    async def scenario() -> None:
+        async with stack(MODELS, window=True) as s:
+            for name, ours in (("host", f"127.0.0.1:{s.port}"), ("origin", f"http://127.0.0.1:{s.port}")):
+                reader, writer = await asyncio.open_connection("127.0.0.1", s.port)
+                other = f"{name}: {ours.replace('127.0.0.1', 'rebound.example')}\r\n"
+                host = "" if name == "host" else f"host: 127.0.0.1:{s.port}\r\n"
+                head = f"POST /admin/api/reload HTTP/1.1\r\n{host}{name}: {ours}\r\n{other}connection: close\r\n\r\n"
+                writer.write(head.encode())
+                assert b" 403 " in (await reader.read()).split(b"\r\n")[0]
+                writer.close()
+
+    run(scenario)
+
+
+def test_what_is_logged_of_checks_is_known(caplog: pytest.LogCaptureFixture) -> None:
+    """Names that nobody has configured are not written into the log, however many; and no target is not all of them."""
+
+    async def scenario() -> None:
+        async with stack(MODELS, window=True) as s:
+            unknown = await api(s, "POST", "/checks", {"targets": ["nobody's"] * 10_000})
+            assert code(unknown) == (404, "deployment_not_found")
+            assert "nobody's" not in caplog.text
+            assert (await api(s, "POST", "/checks", {"targets": []})).json() == {"reports": []}
+            assert "a ping check of no target" in caplog.text
+
+    run(scenario)
+
+
+def test_a_body_that_is_not_said_to_be_json_is_told_so() -> None:
+    """What curl sends by itself is no JSON, by its header; the error says which one to add."""
+
+    async def scenario() -> None:
+        async with stack(MODELS, window=True) as s:
+            reader, writer = await asyncio.open_connection("127.0.0.1", s.port)
+            head = f"POST /admin/api/checks HTTP/1.1\r\nhost: 127.0.0.1:{s.port}\r\nconnection: close\r\n"
+            writer.write(f"{head}content-type: text/plain\r\ncontent-length: 2\r\n\r\n{{}}".encode())
+            answer = (await reader.read()).decode()
+            writer.close()
+            assert " 400 " in answer.split("\r\n")[0]
+            assert "with the header 'content-type: application/json'" in answer
+
+    run(scenario)
+
+
+def test_docs_ask_for_a_key() -> None:
+    """Whoever reads `/docs` can give a key there, for every call that needs one; signing in needs none."""
+
+    async def scenario() -> None:
+        async with stack(MODELS, console=KEYS, window=True) as s:
+            described = (await call(s.port, "/openapi.json", None, {}, "GET")).json()
+            schemes = described["components"]["securitySchemes"]
+            assert {name: scheme["scheme"] for name, scheme in schemes.items()} == {
+                "console key": "bearer",
+                "client key": "bearer",
+            }
+            for (method, path), _ in (*VIEWS.items(), *ACTIONS.items()):
+                asked = described["paths"][f"/admin/api{path}"][method.lower()]["security"]
+                assert asked == [{"console key": []}], path
+            for path in ("/v1/models", "/v1/chat/completions", "/chat"):
+                (found,) = described["paths"][path].values()
+                assert found["security"] == [{"client key": []}]
+            assert "security" not in described["paths"]["/admin/api/session"]["post"]
 
     run(scenario)
 

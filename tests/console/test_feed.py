@@ -10,6 +10,7 @@ import pytest
 import websockets
 
 from console.looking import KEYS, OPERATOR, VIEWER, Looker, bearer, record, window_of
+from standfast.canon.record import Change
 from standfast.config.load import from_mapping
 from standfast.console.access import COOKIE
 from standfast.console.feed import BACKLOG, Feed, Reader
@@ -243,6 +244,103 @@ def test_a_key_that_is_taken_away_ends_the_look() -> None:
             s.gateway.reload(config.model_copy(update={"console": left}))
             window_of(s).tick()
             assert await looker.closed() == 4401
+
+    run(scenario)
+
+
+def test_switching_it_off_ends_every_look() -> None:
+    """A reload that switches the console off closes the feed by the next second, though nothing is told any more."""
+
+    async def scenario() -> None:
+        async with stack(MODELS, window=True) as s, Looker(s) as looker:
+            await looker.next()
+            config = s.gateway.snapshot.config
+            s.gateway.reload(
+                config.model_copy(update={"console": config.console.model_copy(update={"enabled": False})})
+            )
+            window_of(s).beat()
+            assert await looker.closed() == 4401
+
+    run(scenario)
+
+
+def test_what_was_told_between_two_ticks_is_put_right() -> None:
+    """Who joined while a row was another for a moment is told that it is not, though no tick has seen a change."""
+
+    async def scenario() -> None:
+        async with stack(MODELS, window=True) as s, Looker(s) as early:
+            await early.next()
+            window_of(s).tick()
+            s.gateway.force_breaker("openai/gpt-4.1", "open")
+            async with Looker(s) as late:
+                first = await late.next()
+                assert targets(first)["openai/gpt-4.1"]["state"] == "open"
+                s.gateway.force_breaker("openai/gpt-4.1", None)
+                window_of(s).tick()
+                tick = await late.until("tick")
+                assert targets(tick)["openai/gpt-4.1"]["state"] != "open"
+                assert tick["models"][0]["status"] == "healthy"
+
+    run(scenario)
+
+
+def test_who_joins_in_the_same_second_is_told_the_same() -> None:
+    """Everything is put together once for all who join between two ticks, and anew after an event."""
+
+    async def scenario() -> None:
+        async with stack(MODELS, window=True) as s, Looker(s) as one, Looker(s) as another:
+            first = await one.next()
+            s.recorder.records.clear()
+            window_of(s).meter.request_ended(record(id="since"))
+            assert await another.next() == first
+            s.gateway.force_breaker("openai/gpt-4.1", "open")
+            async with Looker(s) as late:
+                told = await late.next()
+                assert told["events"][-1]["after"] == "forced_open"
+                assert [row["id"] for row in told["requests"]] == ["since"]
+            window_of(s).tick()
+            assert [row["id"] for row in (await one.until("tick"))["requests"]] == ["since"]
+
+    run(scenario)
+
+
+def test_a_key_that_is_a_word_of_ours_spoils_nothing() -> None:
+    """Keys are any words: one that names a field, a state or a target is hidden where others write, and only there."""
+
+    async def scenario() -> None:
+        words = ["openai", "snapshot", "serving", "targets"]
+        models = {"m": ["openai/gpt-4.1"]}
+        async with stack(
+            models, providers=lambda lab: {"openai": {"base_url": f"{lab.openai.url}/v1", "keys": words}}, window=True
+        ) as s:
+            await ask(s)
+            await until(lambda: s.recorder.records)
+            window_of(s).meter.request_ended(record(session="my openai session"))
+            window_of(s).tick()
+            async with Looker(s) as looker:
+                told = await looker.next()
+            assert told["type"] == "snapshot"
+            assert [(row["target"], row["state"]) for row in told["targets"]] == [("openai/gpt-4.1", "serving")]
+            assert told["seconds"][-1]["answers"] == {"openai/gpt-4.1": 1}
+            assert [row["session"] for row in told["requests"]] == ["", "my [redacted] session"]
+
+    run(scenario)
+
+
+def test_no_text_silences_the_feed() -> None:
+    """Whatever a name or a session is made of: it is told, and what follows it, and the hook stays plugged in."""
+
+    async def scenario() -> None:
+        hostile = '\ud800\x00\u202e\u2028<script>"\\' + "x" * 200_000
+        async with stack(MODELS, window=True) as s, Looker(s) as looker:
+            await looker.next()
+            s.gateway.services.bus.changed([Change("breaker", hostile, "a", "b", "why")])
+            assert (await looker.until("events"))["events"][0]["name"] == hostile
+            window_of(s).meter.request_ended(record(session=hostile, tags=(hostile,)))
+            window_of(s).tick()
+            assert (await looker.until("tick"))["requests"][0]["session"] == hostile
+            s.gateway.force_breaker("openai/gpt-4.1", "open")
+            assert (await looker.until("events"))["events"][0]["after"] == "forced_open"
 
     run(scenario)
 

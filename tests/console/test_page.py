@@ -4,7 +4,9 @@ Every test also fails if the page logs an error, violates its content security p
 machine's (fixture `page`).
 """
 
+import json
 import re
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -262,6 +264,28 @@ def test_a_shut_console_says_what_to_do(page: Page, watch: Watch, serve: Serve) 
     with serve("shut", keys=[{"name": "app", "key": "client-0123456789abc"}]) as gateway:
         page.goto(f"{gateway.url}/console/")
         expect(page.get_by_test_id("closed")).to_contain_text("console: {keys:")
+
+
+def test_a_console_that_is_switched_off_says_so(page: Page, watch: Watch, serve: Serve) -> None:
+    """A page that is open when a reload switches the console off tells that, and does not ask for a key."""
+    watch.allow(r"status of 404")
+    with serve("off") as gateway:
+        look(page, gateway)
+        config = json.loads(gateway.config.read_text())
+        gateway.config.write_text(json.dumps({**config, "console": {"enabled": False}}))
+        gateway.process.signal(signal.SIGHUP)
+        expect(page.get_by_test_id("closed")).to_contain_text("console.enabled is false")
+
+
+def test_words_of_clients_turn_nothing_around(page: Page, gateway: GatewayProcess) -> None:
+    """A mark of direction in a session or a tag holds for that alone: what stands beside it is read as it is."""
+    look(page, gateway, "requests")
+    marked = {"session": "\u202esession", "tags": ["\u202eone", "<b>two</b>"]}
+    answer = gateway.call("POST", "/v1/chat/completions", {**CHAT, "standfast": marked})
+    row = page.locator(f"[data-testid=request-row][data-request='{answer.headers['x-standfast-request-id']}']")
+    row.get_by_role("button").first.click()
+    words = page.get_by_test_id("request-detail").locator("p bdi")
+    expect(words).to_have_text(["\u202esession", "\u202eone", "<b>two</b>"])
 
 
 def test_it_comes_back_after_a_restart(page: Page, watch: Watch, serve: Serve) -> None:

@@ -1,6 +1,7 @@
 """What a second says: samples, histories, quantiles, and what the hook remembers; in virtual time."""
 
 import math
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -9,13 +10,17 @@ from hypothesis import strategies as st
 from console.looking import record
 from standfast.canon.attempt import Attempt, Outcome
 from standfast.canon.failure import Failure, FailureKind
+from standfast.canon.instants import Wall
 from standfast.canon.record import Change
 from standfast.canon.usage import Usage
 from standfast.clock import ManualClock
+from standfast.config.load import from_mapping
 from standfast.console.history import DRAWN, MINUTES, SECONDS, History, drawn
 from standfast.console.messages import EventRow, Sample
 from standfast.console.meter import EVENTS, RECENT, TROUBLED, Meter, troubled
 from standfast.console.sampler import Durations, Sampler, durations, quantiles
+from standfast.console.window import Surroundings, Window
+from standfast.engine.gateway import Gateway
 from standfast.hooks.prometheus import PrometheusHook
 
 FAILED = Attempt("openai/gpt-4.1", 0, Outcome.FAILURE, Failure(FailureKind.SERVER_ERROR, ""), 0.0, None, 0.1)
@@ -154,6 +159,39 @@ def test_minutes_are_made_of_their_seconds() -> None:
     for second in range(3 * 60 * MINUTES // 2):
         history.add(Sample(at=1e6 + 1.0 * second, seconds=1.0), Durations())
     assert (len(history.seconds), len(history.minutes)) == (SECONDS, MINUTES)
+
+
+class Movable(ManualClock):
+    """A clock whose wall time is set, as by an administrator."""
+
+    moved = 0.0
+
+    def wall(self) -> Wall:
+        """By which it was moved, on top."""
+        return Wall(super().wall() + self.moved)
+
+
+def test_a_clock_that_was_put_back_takes_what_was_with_it() -> None:
+    """Nothing lies in the future and seconds follow each other, in both grains; one put forward leaves a gap."""
+    clock = Movable()
+    providers = {"openai": {"keys": ["sk-no-key-at-all"]}}
+    config = from_mapping({"providers": providers, "models": {"m": ["openai/gpt-4.1"]}}, {})
+    window = Window(Gateway(config, clock=clock), Surroundings(PrometheusHook()))
+    for moved in (0.0, -3_600.0, 7_200.0):
+        clock.moved += moved
+        reader = window.feed.join()
+        reader.told()
+        for _ in range(90):
+            clock.advance(1.0)
+            window.tick()
+            assert reader.lost is (moved < 0.0)  # it is told anew, once
+            window.feed.leave(reader)
+    ends = [sample.at for sample in window.history.seconds]
+    steps = [round(after - before) for before, after in pairwise(ends)]
+    assert (steps.count(1), steps.count(7_201), len(steps)) == (268, 1, 269)
+    assert ends[-1] == pytest.approx(clock.wall(), abs=0.01)
+    minutes = [sample.at for sample in window.history.minutes]
+    assert minutes == sorted(minutes)
 
 
 @given(st.lists(st.integers(), max_size=500))

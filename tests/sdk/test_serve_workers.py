@@ -82,7 +82,7 @@ def test_a_signal_meets_a_worker_that_starts(serve: Serve, number: signal.Signal
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="children are counted in Linux' /proc")
 def test_an_operators_word_holds_in_every_worker(serve: Serve, configure: Configure) -> None:
-    """Whichever process hears it: a breaker is forced, and the file is read anew, in all that share the port."""
+    """A breaker is forced, and the file read anew, in all that share the port: those that are started later, too."""
     key = "operator-0123456789"
     console = {"keys": [{"name": "ann", "key": key}]}
     gateway = serve("--workers", "2", console=console)
@@ -114,6 +114,13 @@ def test_an_operators_word_holds_in_every_worker(serve: Serve, configure: Config
     gateway.config.write_text(json.dumps(configure(console=console, models={"only": ["openai/gpt-4.1-mini"]}, log=OFF)))
     assert fetch(gateway.url, "POST", "/admin/api/reload", None, bearer).json() == {"waiting_for_restart": []}
     until(lambda: all([row["model"] for row in told["models"]] == ["only"] for told in seen().values()))
+    body = {"target": "openai/gpt-4.1-mini", "state": "open"}
+    assert fetch(gateway.url, "POST", "/admin/api/breaker", body, bearer).status == 204
+    team = children(gateway.process.pid)
+    os.kill(team[0], signal.SIGKILL)
+    until(lambda: len(set(ready_children(gateway.process.pid)) - {team[0]}) == 2)
+    until(lambda: {row["breaker"] for told in seen().values() for row in told["targets"]} == {"forced_open"})
+    assert all([row["model"] for row in told["models"]] == ["only"] for told in seen().values())
     gateway.config.write_text("models: [}")
     refused = fetch(gateway.url, "POST", "/admin/api/reload", None, bearer)
     assert (refused.status, refused.json()["error"]["code"]) == (409, "reload_refused")

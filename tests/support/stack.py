@@ -5,7 +5,6 @@ import contextlib
 import socket
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import cast
 
 import uvicorn
 
@@ -154,7 +153,7 @@ async def _serving(lab: Lab, gateway: Gateway, recorder: Recorder, *, with_windo
         uvicorn.Config(
             app,
             http=protocol,
-            ws=cast("type[asyncio.Protocol]", websocket_protocol) if with_window else "none",
+            ws=websocket_protocol(config.server.limits.write_timeout) if with_window else "none",
             lifespan="off",
             log_config=None,
             access_log=False,

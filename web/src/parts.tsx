@@ -34,10 +34,10 @@ export const Countdown = ({ until }: { readonly until: number }) => (
 export const Target = ({ name }: { readonly name: string }) => {
   const { provider, model } = parts(name);
   return (
-    <span class="target-name">
+    <bdi class="target-name">
       {provider && <i>{provider}/</i>}
       {model}
-    </span>
+    </bdi>
   );
 };
 

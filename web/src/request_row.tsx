@@ -47,7 +47,7 @@ export function Row({ row, scale }: { readonly row: RequestRow; readonly scale: 
         <td class="cell-way">
           <span class="way">
             <span class="way-model">
-              {row.model} <span aria-hidden="true">→ </span>
+              <bdi>{row.model}</bdi> <span aria-hidden="true">→ </span>
             </span>
             <span class="unseen"> answered by </span>
             {row.target ? (
@@ -120,6 +120,18 @@ function Waterfall({ attempts, scale }: { readonly attempts: readonly AttemptRow
   );
 }
 
+/** Words of others: a mark of direction in them turns nothing around that is not theirs. */
+const Said = ({ what, words }: { readonly what: string; readonly words: readonly string[] }) => (
+  <>
+    {words.map((one, index) => (
+      <>
+        {index === 0 ? ` · ${what} ` : ", "}
+        <bdi>{one}</bdi>
+      </>
+    ))}
+  </>
+);
+
 function Detail({ row }: { readonly row: RequestRow }) {
   const end = Math.max(row.total_ms, 1);
   return (
@@ -131,9 +143,9 @@ function Detail({ row }: { readonly row: RequestRow }) {
         {row.operation}
         {row.fallback && ", by another than the first choice"}
         {row.stream ? ", streamed" : ", whole"} · priority {row.priority}
-        {row.caller && ` · caller ${row.caller}`}
-        {row.session && ` · session ${row.session}`}
-        {row.tags.length > 0 && ` · tags ${row.tags.join(", ")}`}
+        <Said what="caller" words={row.caller ? [row.caller] : []} />
+        <Said what="session" words={row.session ? [row.session] : []} />
+        <Said what="tags" words={row.tags} />
         {row.code && ` · ${row.code}`}
         {row.source && ` · from ${row.source}`}
       </p>
@@ -180,7 +192,7 @@ function Detail({ row }: { readonly row: RequestRow }) {
               </span>
               {(attempt.kind || attempt.detail) && (
                 <span class="attempt-why">
-                  <b>{word(attempt.kind)}</b> {attempt.detail}
+                  <b>{word(attempt.kind)}</b> <bdi>{attempt.detail}</bdi>
                 </span>
               )}
             </li>

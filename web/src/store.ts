@@ -46,7 +46,8 @@ export const sky = computed(() => {
 
 export const mayAct = computed(() => world.value?.session.role === "operator" && connection.value === "live");
 
-const CODE_SIGNED_OUT = 4401;
+const CODE_SIGNED_OUT = 4401; // or the console was shut, or switched off: the session tells
+const CODE_OFF = "console_off";
 const SILENCE = 10_000; // ticks come each second; ten of them missing is a connection that nobody has closed
 
 let socket: WebSocket | null = null;
@@ -54,22 +55,22 @@ let attempt = 0;
 let timer = 0;
 let heard = 0;
 
-/** Ask who we are, then listen. */
-export async function begin(): Promise<void> {
+/** Ask who we are, then listen; `ended` is what to say to who has to sign in again. */
+export async function begin(ended = ""): Promise<void> {
   clearTimeout(timer);
   try {
     gate.value = { kind: "in", session: await api.session() };
   } catch (problem) {
-    refused(problem);
+    refused(problem, ended);
     return;
   }
   listen();
 }
 
-function refused(problem: unknown): void {
+function refused(problem: unknown, ended: string): void {
   if (problem instanceof Refusal && problem.status === 401) {
-    leave({ kind: "signin", message: "" });
-  } else if (problem instanceof Refusal && problem.status === 403) {
+    leave({ kind: "signin", message: ended });
+  } else if (problem instanceof Refusal && (problem.status === 403 || problem.code === CODE_OFF)) {
     leave({ kind: "shut", message: told(problem) });
   } else {
     again();
@@ -111,7 +112,8 @@ function listen(): void {
     if (mine !== socket) return; // we have left it ourselves
     socket = null;
     if (event.code === CODE_SIGNED_OUT) {
-      leave({ kind: "signin", message: "Your session has ended. Sign in again to go on." });
+      connection.value = "reconnecting";
+      void begin("Your session has ended. Sign in again to go on.");
     } else {
       again(); // which asks for the session first: a socket that was refused does not tell why
     }

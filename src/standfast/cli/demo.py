@@ -1,6 +1,7 @@
 """`standfast demo`: a gateway that works at once, with or without keys."""
 
 import os
+from collections.abc import Mapping
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -10,7 +11,7 @@ from standfast.cli.banner import announcer
 from standfast.cli.output import fail, say
 from standfast.cli.serve import open_door
 from standfast.cli.settings import overrides
-from standfast.config.environment import from_environment, key_variables
+from standfast.config.environment import console_of, from_environment, key_variables
 from standfast.config.load import from_mapping
 from standfast.config.providers import plugin
 from standfast.config.schema import Config
@@ -42,7 +43,7 @@ def demo(*, host: str | None = None, port: int | None = None, lab_ports: LabPort
     from standfast.cli.stand_ins import StandIns  # noqa: PLC0415 - real providers need no stand-ins
 
     say(f"No provider key in the environment ({', '.join(key_variables().values())}): stand-ins answer.")
-    config = demo_config(lab_ports, server)
+    config = demo_config(lab_ports, server, os.environ)
     stand_ins = StandIns(dict(zip(STAND_INS, lab_ports, strict=True)))
 
     def announce(address: str) -> None:
@@ -51,8 +52,10 @@ def demo(*, host: str | None = None, port: int | None = None, lab_ports: LabPort
     return open_door(config, None, announce, stand_ins)
 
 
-def demo_config(ports: tuple[int, ...], server: dict[str, object]) -> Config:
+def demo_config(ports: tuple[int, ...], server: dict[str, object], environ: Mapping[str, str]) -> Config:
     """A gateway in front of stand-ins on these ports; each model falls back to the other two.
+
+    The key of its console is in the environment, if there is one.
 
     Raises:
         ConfigError: an override in `server` is not usable.
@@ -67,4 +70,5 @@ def demo_config(ports: tuple[int, ...], server: dict[str, object]) -> Config:
     targets = [f"{name}/{model}" for name, model in STAND_INS.items()]
     models = {model: targets[at:] + targets[:at] for at, model in enumerate(STAND_INS.values())}
     log = {"format": "text"}  # somebody is watching
-    return from_mapping({"server": {**server}, "log": log, "providers": providers, "models": models}, {})
+    data = {"server": {**server}, "log": log, "providers": providers, "models": models, **console_of(environ)}
+    return from_mapping(data, environ)

@@ -47,9 +47,14 @@ def from_environment(environ: Mapping[str, str], *, server: Mapping[str, object]
     }
     if environ.get(CLIENT_KEY):
         data["keys"] = [{"name": "environment", "key": f"${{{CLIENT_KEY}}}"}]
-    if environ.get(CONSOLE_KEY):
-        data["console"] = {"keys": [{"name": "environment", "key": f"${{{CONSOLE_KEY}}}"}]}
+    data.update(console_of(environ))
     return from_mapping(data, environ, server=server)
+
+
+def console_of(environ: Mapping[str, str]) -> dict[str, object]:
+    """The section `console`, if the environment has a key for it; else nothing."""
+    key = {"name": "environment", "key": f"${{{CONSOLE_KEY}}}"}
+    return {"console": {"keys": [key]}} if environ.get(CONSOLE_KEY) else {}
 
 
 def key_variables() -> dict[str, str]:

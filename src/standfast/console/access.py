@@ -19,10 +19,10 @@ back before its end; signing out removes it from the browser. To shut everybody 
 
 import hashlib
 import hmac
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import urlsplit
 
 from standfast.config.references import is_loopback
 from standfast.config.schema import Config, ConsoleKey
@@ -32,7 +32,11 @@ from standfast.errors import Fault, StandfastError, Unauthorized
 COOKIE: Final = "standfast_console"
 _PURPOSE: Final = b"standfast console session"
 _BEARER: Final = "bearer "
-_FORWARDED: Final = ("forwarded", "x-forwarded-for", "x-real-ip")
+_FORWARDED: Final = re.compile(r"forwarded|x-forwarded.*|via|x-real-ip|x-client-ip|true-client-ip|cf-connecting-ip")
+_HOST: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[0-9A-Za-z.-]+)(:\d*)?")
+"""A host and a port, and nothing else that an address may hold: what is before an `@` is no host."""
+
+_SCHEMES: Final = ("http", "https")
 
 
 class KeyNeeded(Unauthorized):
@@ -104,7 +108,7 @@ class Access:
         """Who this is.
 
         Args:
-            headers: lower-case names.
+            headers: lower-case names; one that was sent twice is joined with `, `, so that neither of the two holds.
 
         Raises:
             KeyNeeded, Closed, NotAllowed, SwitchedOff: nobody who may look.
@@ -148,7 +152,8 @@ class Access:
         origin = headers.get("origin")
         if origin is None or origin in self._config().console.origins:
             return
-        if origin.partition("://")[2].lower() != headers.get("host", "").lower():
+        scheme, _, address = origin.lower().partition("://")
+        if scheme not in _SCHEMES or address != headers.get("host", "").lower():
             raise NotAllowed(
                 f"A page of {origin[:200]!r} may not use this console. If it is yours, add it to 'console.origins'."
             )
@@ -195,12 +200,10 @@ def _neighbour(config: Config, headers: Mapping[str, str]) -> Viewer:
             f"The console is shut: {why}, and there are no console keys. Add one to the configuration: "
             'console: {keys: [{name: me, key: "${STANDFAST_CONSOLE_KEY}"}]}, with 16 characters or more.'
         )
-    forwarded = next((name for name in _FORWARDED if name in headers), "")
-    try:
-        host = urlsplit(f"//{headers.get('host', '')}").hostname or ""
-    except ValueError:
-        host = ""
-    if forwarded or not is_loopback(host):
+    forwarded = next((name for name in headers if _FORWARDED.fullmatch(name)), "")
+    host = headers.get("host", "")
+    named = _HOST.fullmatch(host)
+    if forwarded or named is None or not is_loopback(named[1]):
         why = f"{forwarded!r} says that this was forwarded" if forwarded else f"{host[:200]!r} is no name of it"
         raise NotAllowed(
             f"Without console keys the console answers this machine alone, and {why}. "

@@ -6,13 +6,15 @@ Reading takes a viewer, changing an operator; see `access`.
 import asyncio
 import contextlib
 import logging
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Annotated, Any, Final, Literal
 
-import msgspec
 import yaml
 from fastapi import APIRouter, Depends, Request, Response, WebSocket
+from fastapi.security import HTTPBearer
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.requests import HTTPConnection
 from starlette.websockets import WebSocketDisconnect, WebSocketState
 
 from standfast.config.environment import redacted
@@ -79,9 +81,10 @@ def admin_router(window: Window) -> APIRouter:
     """All of them."""
 
     def looks(request: Request) -> Viewer:
-        return window.access.look(request.headers)
+        return window.access.look(_headers(request))
 
-    router = APIRouter(prefix="/admin/api", tags=["console"], dependencies=[Depends(looks)])
+    key = Depends(HTTPBearer(auto_error=False, scheme_name="console key", description="One of `console.keys`."))
+    router = APIRouter(prefix="/admin/api", tags=["console"], dependencies=[Depends(looks), key])
     _add_views(router, window, looks)
     _add_actions(router, window)
     whole = APIRouter()
@@ -99,7 +102,7 @@ def _sign_in_router(window: Window) -> APIRouter:
     async def sign_in(request: Request, body: SignIn) -> Response:
         """Sign in with a console key; the answer's cookie does the rest."""
         try:
-            viewer, cookie, seconds = window.access.sign_in(body.key, request.headers)
+            viewer, cookie, seconds = window.access.sign_in(body.key, _headers(request))
         except Unauthorized:
             log.warning("console: a wrong key was given from %s", request.client.host if request.client else "nowhere")
             raise
@@ -124,7 +127,7 @@ def _add_views(router: APIRouter, window: Window, looks: object) -> None:
     @router.delete("/session", status_code=204)
     async def sign_out(request: Request, response: Response) -> None:
         """Remove the cookie."""
-        window.access.check_origin(request.headers)
+        window.access.check_origin(_headers(request))
         response.delete_cookie(COOKIE, path="/admin", httponly=True, samesite="strict")
 
     @router.get("/snapshot", response_model=None)
@@ -160,7 +163,7 @@ def _add_views(router: APIRouter, window: Window, looks: object) -> None:
 
 def _add_actions(router: APIRouter, window: Window) -> None:
     def acts(request: Request) -> Viewer:
-        return window.access.act(request.headers)
+        return window.access.act(_headers(request))
 
     operator = Annotated[Viewer, Depends(acts)]
 
@@ -175,9 +178,10 @@ def _add_actions(router: APIRouter, window: Window) -> None:
     @router.post("/checks")
     async def checks(operator: operator, body: OrderChecks) -> dict[str, object]:
         """Check targets now; what is found counts for their health."""
-        log.warning("console: %s orders a %s check of %s", _name(operator), body.kind, body.targets or "all targets")
-        reports = await window.gateway.check(body.kind, body.targets)
-        return {"reports": [asdict(report) for report in reports]}
+        reports = window.gateway.checks(body.kind, body.targets)  # knows them all, or raises: before they are logged
+        which = "all targets" if body.targets is None else ", ".join(dict.fromkeys(body.targets)) or "no target"
+        log.warning("console: %s orders a %s check of %s", _name(operator), body.kind, which)
+        return {"reports": [asdict(report) async for report in reports]}
 
     @router.post("/reload")
     async def reload(operator: operator) -> dict[str, object]:
@@ -193,7 +197,7 @@ def _add_feed(router: APIRouter, window: Window) -> None:
     @router.websocket("/admin/ws")
     async def feed(socket: WebSocket) -> None:
         try:
-            viewer = window.access.listen(socket.headers)
+            viewer = window.access.listen(_headers(socket))
         except (Closed, KeyNeeded, SwitchedOff) as error:
             await socket.accept()
             await socket.close(SIGN_IN_AGAIN, error.message[:120])
@@ -221,13 +225,13 @@ async def _attend(socket: WebSocket, window: Window, reader: Reader, viewer: Vie
                 return
             text = coming.result()
             try:
-                viewer = window.access.listen(socket.headers)
+                viewer = window.access.listen(_headers(socket))
             except StandfastError as error:
                 await socket.close(SIGN_IN_AGAIN, error.message[:120])
                 return
             if text is None:
                 reader.told()
-                text = window.snapshot(viewer)
+                text = window.first(viewer)
             await socket.send_text(text)
     except (WebSocketDisconnect, RuntimeError):  # it went while it was told
         return
@@ -249,8 +253,13 @@ _PRIVATE: Final = {"cache-control": "no-store"}
 
 
 def _json(window: Window, value: object) -> Response:
-    text = window.gateway.services.redactor.text(msgspec.json.encode(value).decode())
-    return Response(text, media_type="application/json", headers=_PRIVATE)
+    return Response(window.text(value), media_type="application/json", headers=_PRIVATE)
+
+
+def _headers(connection: HTTPConnection) -> Mapping[str, str]:
+    """By lower-case name, those that were sent twice joined."""
+    headers = connection.headers
+    return {name: ("; " if name == "cookie" else ", ").join(headers.getlist(name)) for name in headers}
 
 
 def _name(viewer: Viewer) -> str:

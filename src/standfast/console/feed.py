@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import deque
+from collections.abc import Iterator
 from typing import Final
 
 BACKLOG: Final = 64
@@ -64,6 +65,9 @@ class Feed:
 
     def __len__(self) -> int:
         return len(self._readers)
+
+    def __iter__(self) -> Iterator[Reader]:
+        return iter(self._readers)
 
     def join(self) -> Reader:
         """Somebody begins to look."""

@@ -4,6 +4,8 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+import msgspec
+
 from standfast.console.messages import Sample
 from standfast.console.sampler import Durations, quantiles
 
@@ -53,6 +55,12 @@ class History:
         self._running.append(sample)
         self._first += drawn(took.first_token)
         self._total += drawn(took.total)
+
+    def move(self, seconds: float) -> None:
+        """The clock was put so far forward (back, if negative): what was, was at another time."""
+        for samples in (self.seconds, self.minutes, self._running):
+            for index, sample in enumerate(samples):
+                samples[index] = msgspec.structs.replace(sample, at=round(sample.at + seconds, 3))
 
 
 def drawn(values: Sequence[float]) -> Sequence[float]:

@@ -30,7 +30,7 @@ class Sample(_Value, frozen=True):
         at: its end, Unix seconds.
         seconds: how long it was.
         answered: requests that got an answer (2xx).
-        refused: requests that were the client's own fault (4xx).
+        refused: requests that were answered with an error of 4xx: the client's own fault, or (429) too many.
         failed: requests that got an error (5xx).
         gone: requests whose client went away first (499).
         saved: requests that were answered by another target than their first choice.
@@ -226,7 +226,7 @@ class RequestRow(_Value, frozen=True):
         status: HTTP status; 499 if the client went away first.
         code: error code; empty for success.
         target: who answered; empty if nobody did.
-        fallback: another than the first choice answered.
+        fallback: another than the first choice answered (or had, for a kept answer), or a message in place of an error.
         source: empty for an upstream, else `cache`, `stale` or `fallback`.
     """
 

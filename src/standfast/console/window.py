@@ -12,17 +12,16 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Final, Literal, TypeAlias
 
-import msgspec
-
 from standfast import __version__
+from standfast.canon.instants import Wall
 from standfast.config.schema import Config
 from standfast.console.access import Access, Viewer
+from standfast.console.discretion import discreet
 from standfast.console.feed import Feed
 from standfast.console.history import History
 from standfast.console.messages import (
     EventRow,
     Events,
-    Message,
     ModelRow,
     RequestRow,
     Session,
@@ -49,8 +48,6 @@ SHOWN: Final = 25
 FIRST_EVENTS: Final = 300
 FIRST_REQUESTS: Final = 100
 """What a reader is told first."""
-
-_encode = msgspec.json.Encoder(decimal_format="number").encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +106,8 @@ class Window:
         self._refused = ""
         self._targets: dict[str, TargetRow] = {}
         self._models: dict[str, ModelRow] = {}
+        self._kept: dict[Viewer, str] = {}  # what was told of everything since the last tick or event
+        self._named: tuple[Config, frozenset[str]] | None = None
         self._task: asyncio.Task[None] | None = None
         gateway.services.bus.plug(self.meter)
 
@@ -130,13 +129,20 @@ class Window:
             due = max(due + PERIOD, loop.time())
             await asyncio.sleep(due - loop.time())
             try:
-                if self.gateway.snapshot.config.console.enabled:
-                    self.tick()
+                self.beat()
             except Exception:  # a page that shows nothing must not become a gateway that serves nothing
                 log.exception("the console failed to look; it tries again in a second")
 
+    def beat(self) -> None:
+        """Once a second: look, or show everybody out if the console was switched off."""
+        if self.gateway.snapshot.config.console.enabled:
+            self.tick()
+        else:
+            self.feed.renew()  # to be told anything they must be let in, and are not
+
     def tick(self) -> None:
         """A second is over: sample it, keep it, tell it."""
+        self._kept.clear()
         now = self._clock.now()
         wall = self._wall(now)
         meter = self.meter
@@ -176,11 +182,20 @@ class Window:
             )
         )
 
+    def first(self, viewer: Viewer) -> str:
+        """The same as `snapshot`, made once for all who join in one second; the next tick tells what has changed."""
+        if viewer not in self._kept:
+            self._kept[viewer] = self.snapshot(viewer)
+        return self._kept[viewer]
+
     def snapshot(self, viewer: Viewer) -> str:
         """Everything, for somebody who knows nothing."""
         meter = self.meter
         targets = target_rows(self.gateway, self._sampler.reading, self._later)
         models = model_rows(self.gateway)
+        # What is told here and is as before when the tick compares would stay as it is told here, for whoever is told.
+        self._targets = {row.target: row for row in targets if self._targets.get(row.target) == row}
+        self._models = {row.model: row for row in models if self._models.get(row.model) == row}
         return self.text(
             Snapshot(
                 at=round(self._wall(self._clock.now()), 3),
@@ -224,11 +239,22 @@ class Window:
         recent = self.meter.recent
         return tuple(request_row(record) for record in islice(recent, max(0, len(recent) - most), None))
 
-    def text(self, message: Message | msgspec.Struct) -> str:
+    def text(self, value: object) -> str:
         """As JSON, free of secrets."""
-        return self.gateway.services.redactor.text(_encode(message).decode())
+        return discreet(value, self.gateway.services.redactor, self._names)
+
+    @property
+    def _names(self) -> frozenset[str]:
+        """Of what is configured: none of them is a secret, even if a key is the same word."""
+        if self._named is None or self._named[0] is not self.gateway.snapshot.config:
+            config = self.gateway.snapshot.config
+            targets = (each.target for model in config.models.values() for each in model.targets)
+            keys = (f"{name} key {at + 1}" for name, each in config.providers.items() for at in range(len(each.keys)))
+            self._named = config, frozenset((*config.models, *config.providers, *targets, *keys))
+        return self._named[1]
 
     def _event(self, row: EventRow) -> None:
+        self._kept.clear()
         if self.feed:
             self.feed.tell(self.text(Events(events=(row,))))
 
@@ -260,8 +286,18 @@ class Window:
         return round(self._wall(self._clock.now()) + seconds, 1)
 
     def _wall(self, now: float) -> float:
-        """Unix time by the monotonic clock, so that one instant has one figure; set right when the clock was."""
+        """Unix time by the monotonic clock, so that one instant has one figure; set right when the clock was.
+
+        There are two cases. A clock that was put forward leaves a gap (the machine may as well have slept). One that
+        was put back would have what was lie in the future: that goes back with it, and everybody is told anew.
+        """
         wall = self._clock.wall()
-        if abs(self._zero + now - wall) > PERIOD:
+        moved = wall - (self._zero + now)
+        if abs(moved) > PERIOD:
             self._zero = wall - now
+            if moved < 0.0:
+                self._started = Wall(self._started + moved)
+                self.history.move(moved)
+                self._kept.clear()
+                self.feed.renew()
         return self._zero + now

@@ -6,6 +6,7 @@ from typing import Annotated
 from fastapi import Depends, FastAPI, Header, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
+from fastapi.security import HTTPBearer
 from fastapi_swagger import patch_fastapi
 from starlette.exceptions import HTTPException
 
@@ -27,6 +28,9 @@ One OpenAI-compatible door in front of many models and providers, that stays ope
 `POST /v1/chat/completions` and `POST /v1/embeddings` take what OpenAI's API takes. Controls travel as `x-standfast-*`
 headers or in a `standfast` object of the body; the reply says in `x-standfast-*` headers who answered.
 """
+
+_KEY = Depends(HTTPBearer(auto_error=False, scheme_name="client key", description="One of `keys`, if there are any."))
+"""What `/docs` asks for and sends. It is looked at elsewhere."""
 
 
 def create_app(plane: DataPlane, status: Status, metrics: PrometheusHook) -> FastAPI:
@@ -90,12 +94,12 @@ def _add_models(app: FastAPI, plane: DataPlane) -> None:
     def entry(name: str) -> dict[str, object]:
         return {"id": name, "object": "model", "created": CREATED, "owned_by": "standfast"}
 
-    @app.get("/v1/models", tags=["models"])
+    @app.get("/v1/models", tags=["models"], dependencies=[_KEY])
     def models(_: Annotated[str, Depends(caller)]) -> dict[str, object]:
         """What clients may name."""
         return {"object": "list", "data": [entry(name) for name in plane.gateway.snapshot.names]}
 
-    @app.get("/v1/models/{model:path}", tags=["models"])
+    @app.get("/v1/models/{model:path}", tags=["models"], dependencies=[_KEY])
     def model(model: str, _: Annotated[str, Depends(caller)]) -> dict[str, object]:
         """One of them."""
         names = plane.gateway.snapshot.names
@@ -121,7 +125,8 @@ def _add_data_plane(app: FastAPI, plane: DataPlane) -> None:
 
     for path, (summary, example) in _EXAMPLES.items():
         body = {"content": {"application/json": {"example": example, "schema": {"type": "object"}}}, "required": True}
-        app.post(path, tags=["data plane"], summary=summary, openapi_extra={"requestBody": body})(answer)
+        extra = {"requestBody": body}
+        app.post(path, tags=["data plane"], summary=summary, openapi_extra=extra, dependencies=[_KEY])(answer)
 
 
 def _add_errors(app: FastAPI) -> None:
@@ -143,9 +148,10 @@ def _add_errors(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     def invalid(request: Request, error: Exception) -> JSONResponse:
-        del request
         assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for exactly that
         said = "; ".join(f"{_place(each['loc'])}: {each['msg']}" for each in error.errors())  # not what was sent: a key
+        if "json" not in request.headers.get("content-type", "").lower():
+            said += ". Send JSON, with the header 'content-type: application/json'."
         return _error(400, said, "invalid_request_error", "invalid_request", None)
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import uvicorn
 
@@ -12,11 +12,19 @@ Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Application: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
-def websocket_protocol(config: uvicorn.Config, **rest: Any) -> asyncio.Protocol:  # noqa: ANN401 - handed on
-    """Uvicorn's protocol for a connection that becomes a websocket; imported when the first one does."""
-    from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol  # noqa: PLC0415
+def websocket_protocol(patience: float) -> type[asyncio.Protocol]:
+    """What uvicorn makes for a connection that becomes a websocket: `server.websocket`, imported for the first one.
 
-    return WebSocketsSansIOProtocol(config=config, **rest)
+    Args:
+        patience: seconds without progress after which who does not read is cut off.
+    """
+
+    def make(config: uvicorn.Config, **rest: Any) -> asyncio.Protocol:  # noqa: ANN401 - handed on
+        from standfast.server.websocket import Socket  # noqa: PLC0415
+
+        return Socket(config=config, patience=patience, **rest)
+
+    return cast("type[asyncio.Protocol]", make)
 
 
 class LazyApplication:

@@ -42,7 +42,11 @@ Announce = Callable[[str], None]
 
 RELOAD: Final = "reload"
 BREAKER: Final = "breaker"
-"""What one process says to the others."""
+ASK: Final = "ask"
+"""What one process says to the others; who is started anew asks which breakers are forced."""
+
+FORCED: Final[Mapping[str, Forced]] = {"forced_open": "open", "forced_closed": "closed"}
+"""What an operator has said of a breaker, by the state that it is in since."""
 
 
 def serve(
@@ -82,7 +86,9 @@ def serve(
     if config.server.workers == 1:
         return Worker(plan, siblings, 0, partial(announce, address)).run()
     announce(address)  # once, not by each worker; until they serve the socket keeps who connects
-    return supervise(lambda number: Worker(plan, siblings, number, _silent).run(), config.server.workers)
+    return supervise(
+        lambda number, anew: Worker(plan, siblings, number, _silent, anew=anew).run(), config.server.workers
+    )
 
 
 def _silent() -> None:
@@ -130,14 +136,19 @@ class Worker:
         siblings: the way to the other processes of the same port.
         number: which of them this is, from 0.
         started: called when the port listens.
+        anew: it takes the place of one that died. Since the start the file may have been reloaded, and breakers forced:
+            it must know what the others know.
     """
 
-    def __init__(self, plan: Plan, siblings: Siblings, number: int, started: Callable[[], None]) -> None:
+    def __init__(
+        self, plan: Plan, siblings: Siblings, number: int, started: Callable[[], None], *, anew: bool = False
+    ) -> None:
         self._plan = plan
         self._config = plan.config
         self._siblings = siblings
         self._number = number
         self._started = started
+        self._anew = anew
         self._companion = plan.companion
         self._status = Status()
         self._annex: Annex | None = None
@@ -172,6 +183,8 @@ class Worker:
             gateway.services.bus.plug(metrics)
             plane = DataPlane(gateway, callers_of(config))
             reload = reloader(self._plan.config_path, plane, self._status, self._plan.overrides)
+            if self._anew and self._plan.config_path is not None:
+                reload()
             self._obey(gateway, reload)
             site = self._site(gateway, metrics, reload)
             app = LazyApplication(lambda: self._build(plane, site))
@@ -182,7 +195,7 @@ class Worker:
                 uvicorn.Config(
                     app,
                     http=protocol,
-                    ws=cast("type[asyncio.Protocol]", websocket_protocol) if self._plan.annex else "none",
+                    ws=websocket_protocol(config.server.limits.write_timeout) if self._plan.annex else "none",
                     lifespan="off",
                     log_config=None,
                     access_log=False,
@@ -223,6 +236,7 @@ class Worker:
 
     def _obey(self, gateway: Gateway, reload: Callable[[], Reloaded]) -> None:
         """SIGHUP, and what is said in another process of the same port."""
+        siblings = self._siblings
 
         def hear(word: Word) -> None:
             if word.get("say") == RELOAD:
@@ -230,8 +244,14 @@ class Worker:
             elif word.get("say") == BREAKER:
                 with contextlib.suppress(UnknownDeployment):  # this one has other targets, for the moment
                     gateway.force_breaker(word["target"] or "", cast("Forced", word["state"]), by=word["by"] or "")
+            elif word.get("say") == ASK:
+                for target, state in gateway.breaker_states().items():
+                    if state in FORCED:
+                        siblings.tell({"say": BREAKER, "target": target, "state": FORCED[state], "by": ""})
 
-        self._siblings.listen(self._number, hear)
+        siblings.listen(self._number, hear)
+        if self._anew:
+            siblings.tell({"say": ASK})
         with contextlib.suppress(NotImplementedError, RuntimeError):  # no signals outside the main thread
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reload)
 

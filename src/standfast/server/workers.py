@@ -17,10 +17,10 @@ RESTART_PAUSE = 1.0
 """Seconds between restarts of workers that die at once, so that a crash loop does not eat the machine."""
 
 
-def supervise(worker: Callable[[int], int], count: int) -> int:
+def supervise(worker: Callable[[int, bool], int], count: int) -> int:
     """Fork `count` workers, restart those that die, hand signals on; returns when all have ended after a signal.
 
-    Each is called with its number, from 0; one that is restarted has the number of the one before it.
+    Each is called with its number, from 0, and whether it is started anew: then it has the number of the one before it.
 
     The listening socket is made before the fork, so the kernel spreads connections over the workers.
     """
@@ -40,12 +40,12 @@ class _Leaving(BaseException):
 class _Team:
     """The workers of one parent."""
 
-    def __init__(self, worker: Callable[[int], int]) -> None:
+    def __init__(self, worker: Callable[[int, bool], int]) -> None:
         self._worker = worker
         self._pids: dict[int, int] = {}  # and their numbers
         self._stopping = False
 
-    def fork(self, number: int) -> None:
+    def fork(self, number: int, *, anew: bool = False) -> None:
         """One worker more. Signals wait until the parent knows the worker, and the worker has handlers of its own."""
         sys.stdout.flush()
         sys.stderr.flush()
@@ -55,9 +55,9 @@ class _Team:
             self._pids[pid] = number
             signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
             return
-        os._exit(self._work(number))
+        os._exit(self._work(number, anew=anew))
 
-    def _work(self, number: int) -> int:
+    def _work(self, number: int, *, anew: bool) -> int:
         """The life of a worker, from the fork on; its exit code."""
         told = False
 
@@ -74,7 +74,7 @@ class _Team:
             signal.signal(each, leave)
         try:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)  # what came meanwhile comes here
-            return self._worker(number)
+            return self._worker(number, anew)
         except BaseException:
             if told:  # whatever became of the exception on its way here
                 return 0
@@ -100,7 +100,7 @@ class _Team:
             log.error("worker %d ended with %d; starting another", pid, code)
             time.sleep(RESTART_PAUSE)
             if not self._stopping:
-                self.fork(number)
+                self.fork(number, anew=True)
         return worst
 
     def stop(self, number: int, frame: FrameType | None) -> None:
