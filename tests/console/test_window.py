@@ -110,12 +110,13 @@ def test_a_sample_is_what_was_counted_since_the_last_one() -> None:
         {"status": 200, "code": "broken_stream", "attempts": (FAILED,)},
         {"status": 503, "code": "no_target", "attempts": ()},
         {"status": 429, "code": "rate_limited", "attempts": ()},
+        {"status": 400, "code": "invalid_request", "attempts": ()},
         {"status": 499, "code": "client_cancelled", "attempts": ()},
     ):
         metrics.request_ended(record(**told))
     sample = sampler.take(1_000.0, 1.0, Durations(), saved=4, in_flight=3, waiting=2)
     endings = (sample.answered, sample.failed, sample.refused, sample.gone)
-    assert endings == (3, 2, 1, 1)
+    assert endings == (3, 3, 1, 1)
     assert (sample.saved, sample.hedges, sample.mends) == (4, 1, 0)
     assert sample.answers == {"openai/gpt-4.1": 1, "twin/gpt-4.1": 2}
     assert sample.failures == {"openai/gpt-4.1": 2}

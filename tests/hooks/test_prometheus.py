@@ -169,3 +169,13 @@ def test_second_attempts_are_counted_as_such() -> None:
     assert 'standfast_second_attempts_total{outcome="success",purpose="resume"} 1.0' in text
     assert 'standfast_tokens_total{deployment="a/m",kind="prompt"} 5.0' in text
     assert 'standfast_tokens_total{deployment="b/m",kind="prompt"} 6.0' in text
+
+
+def test_a_kept_answer_is_no_failover() -> None:
+    """Whoever answered when it was kept: nobody was left for anybody now, nor for the message in place of an error."""
+    hook = PrometheusHook()
+    for source in ("cache", "stale", "fallback"):
+        hook.request_ended(replace(RECORD, attempts=(), fallback=True, source=source, usage=None))
+    assert value(hook, "failovers_total", model="gpt-4.1") == 0
+    hook.request_ended(replace(RECORD, fallback=True))
+    assert value(hook, "failovers_total", model="gpt-4.1") == 1

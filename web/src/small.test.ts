@@ -21,8 +21,8 @@ test("an answer in spite of a failure is told apart from a plain one, and the cl
   assert.equal(requestTone(request("r", { source: "stale" })), "saved");
   assert.equal(requestTone(request("r", { source: "cache" })), "answered");
   assert.deepEqual(
-    [404, 499, 503].map((status) => requestTone(request("r", { status }))),
-    ["refused", "gone", "failed"],
+    [404, 499, 503, 429].map((status) => requestTone(request("r", { status }))),
+    ["refused", "gone", "failed", "failed"],
   );
 });
 

@@ -61,7 +61,7 @@ export type RequestTone = "answered" | "saved" | "refused" | "gone" | "failed";
 /** What a request came to, in the classes that the charts stack. */
 export function requestTone(request: RequestRow): RequestTone {
   if (request.status === 499) return "gone";
-  if (request.status >= 500) return "failed";
+  if (request.status >= 500 || request.status === 429) return "failed";
   if (request.status >= 400) return "refused";
   const stumbled = request.attempts.some((attempt) => attempt.outcome === "failure");
   return request.fallback || stumbled || (request.source !== "" && request.source !== "cache") ? "saved" : "answered";

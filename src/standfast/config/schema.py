@@ -206,7 +206,7 @@ class ConsoleSettings(Settings):
     """The page at `/console`, and what it is made of (`/admin`).
 
     Attributes:
-        enabled: false switches it off; nothing is watched for it then.
+        enabled: false switches it off: nobody can look, whatever key they have.
         keys: who may come in. Without any it opens to this machine alone, and only while requests need no key either;
             otherwise it stays shut.
         session: how long signing in lasts, seconds (12 h, a working day).

@@ -30,8 +30,8 @@ class Sample(_Value, frozen=True):
         at: its end, Unix seconds.
         seconds: how long it was.
         answered: requests that got an answer (2xx).
-        refused: requests that were answered with an error of 4xx: the client's own fault, or (429) too many.
-        failed: requests that got an error (5xx).
+        refused: requests that were the client's own fault (4xx).
+        failed: requests that nobody could answer (5xx, and 429: all were rate-limited), or whose answer broke off.
         gone: requests whose client went away first (499).
         saved: requests that were answered by another target than their first choice.
         hedges: attempts that were sent beside a slow one.

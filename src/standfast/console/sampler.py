@@ -14,6 +14,8 @@ from standfast.hooks.prometheus import PrometheusHook
 
 SUCCESS, CANCELLED, HEDGE = "success", "cancelled", "hedge"
 GONE = "499"
+LIMITED = "429"
+"""What a client is told when every attempt was refused so: nobody could answer, and that is not the client's fault."""
 
 
 @dataclass(slots=True)
@@ -71,7 +73,7 @@ def _ending(status: str, code: str) -> str:
         return "gone"
     if status[:1] == "2" and not code:  # an answer that broke off began with 200 and has a code
         return "answered"
-    return "refused" if status[:1] == "4" else "failed"
+    return "refused" if status[:1] == "4" and status != LIMITED else "failed"
 
 
 def _add(counts: dict[str, int], name: str, value: int) -> None:

@@ -165,7 +165,9 @@ class PrometheusHook:
             row.attempt.value += 1
         elif attempts:
             self._several(attempts)
-        if record.fallback or (len(attempts) > 1 and attempts[-1].deployment != attempts[0].deployment):
+        if (record.fallback and not record.source) or (
+            len(attempts) > 1 and attempts[-1].deployment != attempts[0].deployment
+        ):
             row.failovers.value += 1
         usage = record.usage
         if len(attempts) <= 1 and usage is not None:
