@@ -19,7 +19,8 @@ from standfast.console.history import DRAWN, MINUTES, SECONDS, History, drawn
 from standfast.console.messages import EventRow, Sample
 from standfast.console.meter import EVENTS, RECENT, TROUBLED, Meter, troubled
 from standfast.console.sampler import Durations, Sampler, durations, quantiles
-from standfast.console.window import Surroundings, Window
+from standfast.console.surroundings import Surroundings
+from standfast.console.window import Window
 from standfast.engine.gateway import Gateway
 from standfast.hooks.prometheus import PrometheusHook
 

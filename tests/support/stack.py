@@ -11,7 +11,8 @@ import uvicorn
 from standfast.canon.record import Change, RequestRecord
 from standfast.config.load import from_mapping
 from standfast.console.annex import Console
-from standfast.console.window import Surroundings, Window
+from standfast.console.surroundings import Surroundings
+from standfast.console.window import Window
 from standfast.engine.gateway import Gateway
 from standfast.hooks.prometheus import PrometheusHook
 from standfast.http1.bound import server_protocol
@@ -102,10 +103,10 @@ async def stack(
     providers: Mapping[str, object] | Callable[[Lab], Mapping[str, object]] | None = None,
     lab_settings: LabSettings | None = None,
     keys: tuple[tuple[str, str], ...] = (),
-    window: bool = False,
+    window: bool | Callable[[PrometheusHook], Surroundings] = False,
     **config: object,
 ) -> AsyncIterator[Stack]:
-    """Start everything; with a `window` the console too, which ticks only when the test says so.
+    """Start everything; with a `window` (in these surroundings) the console too, which ticks when the test says so.
 
     The lab's stand-ins are configured as the providers `openai`, `anthropic` and `gemini`, once more with another key
     as `twin`, `anthropic_twin` and `gemini_twin` (same ports; a fault's `key` tells them apart), and there is `dead`
@@ -130,12 +131,14 @@ async def stack(
         }
         recorder = Recorder()
         gateway = Gateway(from_mapping(mapping, {}), hooks=[recorder])
-        async with gateway, _serving(lab, gateway, recorder, with_window=window) as running:
+        async with gateway, _serving(lab, gateway, recorder, around=window) as running:
             yield running
 
 
 @contextlib.asynccontextmanager
-async def _serving(lab: Lab, gateway: Gateway, recorder: Recorder, *, with_window: bool) -> AsyncIterator[Stack]:
+async def _serving(
+    lab: Lab, gateway: Gateway, recorder: Recorder, *, around: bool | Callable[[PrometheusHook], Surroundings]
+) -> AsyncIterator[Stack]:
     config = gateway.snapshot.config
     plane = DataPlane(gateway, Callers((entry.name, entry.key.get_secret_value()) for entry in config.keys))
     status = Status()
@@ -146,14 +149,16 @@ async def _serving(lab: Lab, gateway: Gateway, recorder: Recorder, *, with_windo
     wheel = Wheel(gateway.services.clock)
     protocol = server_protocol(plane, config.server.limits, wheel, gateway.services.clock)
     app = create_app(plane, status, metrics)
-    window = Window(gateway, Surroundings(metrics)) if with_window else None
+    window = None
+    if around:
+        window = Window(gateway, around(metrics) if callable(around) else Surroundings(metrics))
     if window is not None:
         Console(window).install(app)
     server = PromptServer(
         uvicorn.Config(
             app,
             http=protocol,
-            ws=websocket_protocol(config.server.limits.write_timeout) if with_window else "none",
+            ws=websocket_protocol(config.server.limits.write_timeout) if window is not None else "none",
             lifespan="off",
             log_config=None,
             access_log=False,

@@ -102,6 +102,7 @@ export interface EventRow {
   readonly reason: string;
   readonly until: number | null;
   readonly where: string;
+  readonly worker: number;
 }
 
 /** One upstream attempt of a request. Milliseconds count from the request's arrival. */
@@ -162,6 +163,7 @@ export interface Snapshot {
   readonly events: readonly EventRow[];
   readonly requests: readonly RequestRow[];
   readonly troubled: readonly RequestRow[];
+  readonly seen: number;
 }
 
 /** What changed in the last second. */

@@ -77,6 +77,7 @@ export const event = (seq: number, more: Partial<EventRow> = {}): EventRow => ({
   reason: "",
   until: null,
   where: "",
+  worker: 0,
   ...more,
 });
 
@@ -92,6 +93,7 @@ export const snapshot = (more: Partial<Snapshot> = {}): Snapshot => ({
   events: [],
   requests: [],
   troubled: [],
+  seen: 1,
   ...more,
 });
 

@@ -80,7 +80,8 @@ def open_door(
 def console_at(site: "Site") -> "Annex":
     """The console of one serving process."""
     from standfast.console.annex import Console  # noqa: PLC0415 - a wrong configuration is told without it
-    from standfast.console.window import Surroundings, Window  # noqa: PLC0415 - the same
+    from standfast.console.surroundings import Surroundings  # noqa: PLC0415 - the same
+    from standfast.console.window import Window  # noqa: PLC0415 - the same
 
     around = Surroundings(
         metrics=site.metrics,
@@ -91,5 +92,6 @@ def console_at(site: "Site") -> "Annex":
         worker=site.worker,
         workers=site.workers,
         force_breaker=site.force_breaker,
+        lines=site.lines,
     )
     return Console(Window(site.gateway, around))

@@ -133,12 +133,12 @@ def _add_views(router: APIRouter, window: Window, looks: object) -> None:
     @router.get("/snapshot", response_model=None)
     async def snapshot(viewer: Annotated[Viewer, viewer_of]) -> Response:
         """Everything that the page shows, at once: models, targets, the last quarter of an hour, events, requests."""
-        return Response(window.snapshot(viewer), media_type="application/json", headers=_PRIVATE)
+        return Response(await window.everything(viewer), media_type="application/json", headers=_PRIVATE)
 
     @router.get("/history", response_model=None)
     async def history() -> Response:
         """The last day, minute by minute."""
-        return _json(window, {"minutes": tuple(window.history.minutes)})
+        return _json(window, {"minutes": await window.minutes()})
 
     @router.get("/config")
     async def config(response: Response) -> dict[str, str | None]:
@@ -208,9 +208,10 @@ def _add_feed(router: APIRouter, window: Window) -> None:
         await socket.accept()
         reader = window.feed.join()
         try:
+            await window.looked_at()
             await _attend(socket, window, reader, viewer)
         finally:
-            window.feed.leave(reader)
+            window.leave(reader)
 
 
 async def _attend(socket: WebSocket, window: Window, reader: Reader, viewer: Viewer) -> None:

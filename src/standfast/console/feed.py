@@ -8,6 +8,13 @@ from typing import Final
 BACKLOG: Final = 64
 """Messages that may wait for one reader, about a minute of them; then they are dropped and everything is told anew."""
 
+SHOWN: Final = 25
+"""Requests told in one tick; nobody reads more."""
+
+FIRST_EVENTS: Final = 300
+FIRST_REQUESTS: Final = 100
+"""What a reader is told first."""
+
 
 class Reader:
     """One of them.

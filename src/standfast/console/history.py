@@ -16,7 +16,7 @@ MINUTE: Final = 60.0
 DRAWN: Final = 64
 """Durations of one second from which its minute's quantiles are told."""
 
-_SUMS: Final = (
+SUMS: Final = (
     "answered",
     "refused",
     "failed",
@@ -27,6 +27,7 @@ _SUMS: Final = (
     "prompt_tokens",
     "completion_tokens",
 )
+"""The fields of a sample that add up."""
 
 
 class History:
@@ -72,7 +73,7 @@ def drawn(values: Sequence[float]) -> Sequence[float]:
 
 def merged(samples: Sequence[Sample], took: Durations) -> Sample:
     """One sample of several that follow each other; what was under way is told at its highest."""
-    sums = {name: sum(getattr(sample, name) for sample in samples) for name in _SUMS}
+    sums = {name: sum(getattr(sample, name) for sample in samples) for name in SUMS}
     return Sample(
         at=samples[-1].at,
         seconds=round(sum(sample.seconds for sample in samples), 3),
@@ -80,13 +81,14 @@ def merged(samples: Sequence[Sample], took: Durations) -> Sample:
         waiting=max(sample.waiting for sample in samples),
         first_token_ms=quantiles(took.first_token),
         total_ms=quantiles(took.total),
-        answers=_sum(sample.answers for sample in samples),
-        failures=_sum(sample.failures for sample in samples),
+        answers=summed(sample.answers for sample in samples),
+        failures=summed(sample.failures for sample in samples),
         **sums,
     )
 
 
-def _sum(parts: Iterable[dict[str, int]]) -> dict[str, int]:
+def summed(parts: Iterable[dict[str, int]]) -> dict[str, int]:
+    """Counts by name, added up."""
     total: dict[str, int] = {}
     for part in parts:
         for name, value in part.items():

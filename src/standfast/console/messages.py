@@ -135,7 +135,7 @@ class TargetRow(_Value, frozen=True):
         in_flight: attempts under way.
         ceiling: how many at a time it is given, learned or configured; None while nothing limits it.
         first_token_ms: moving average of its streams.
-        answered, failed: attempts since the start, as far as this process saw them.
+        answered, failed: attempts since the start of each process that is seen.
         prompt_tokens, completion_tokens: the same, reported tokens.
         keys: its provider's keys.
         limits: its own, whichever key is used.
@@ -182,7 +182,8 @@ class EventRow(_Value, frozen=True):
     """A state that changed; see `canon.record.Change`.
 
     Attributes:
-        seq: counts up from 1 since the start; a gap means that events were forgotten.
+        seq: counts up from 1 since the start; a gap means that events were forgotten. Of several processes: counts up
+            for whoever is told, and a snapshot counts anew.
         at: when.
         subject: `breaker`, `ramp`, `provider`, `health`, `cooldown`, `quarantine`, `limit`, `silence`, `shedding` or
             `retry_budget`; `operator` and `configuration` for what was done here.
@@ -191,6 +192,7 @@ class EventRow(_Value, frozen=True):
         reason: why.
         until: when it may change back by itself; None if unknown.
         where: the one target for which it holds, where the name is not it.
+        worker: the process that saw it, from 1; 0 where there is only one.
     """
 
     seq: int
@@ -202,6 +204,7 @@ class EventRow(_Value, frozen=True):
     reason: str
     until: float | None = None
     where: str = ""
+    worker: int = 0
 
 
 class AttemptRow(_Value, frozen=True):
@@ -260,7 +263,7 @@ class Session(_Value, frozen=True):
         open: no key is needed: nobody but this machine reaches the port.
         version: of Standfast.
         worker: which of the processes that share the port this is, from 1.
-        workers: how many there are; each tells of itself alone.
+        workers: how many there are; all that are seen are told as one (`Snapshot.seen`).
     """
 
     name: str
@@ -276,7 +279,7 @@ class Snapshot(_Value, frozen=True, tag_field="type", tag="snapshot"):
 
     Attributes:
         at: now.
-        started: when this process began to serve.
+        started: when the oldest process that is seen began to serve.
         session: whose.
         draining: it is about to end.
         models, targets: in configuration order.
@@ -285,6 +288,7 @@ class Snapshot(_Value, frozen=True, tag_field="type", tag="snapshot"):
         requests: the newest ones, oldest first.
         troubled: the newest ones that did not go as they should (an error, a failed attempt, a kept answer or a message
             in place of an error), oldest first.
+        seen: how many processes are told here; fewer than `session.workers` while one is started anew.
     """
 
     at: float
@@ -297,6 +301,7 @@ class Snapshot(_Value, frozen=True, tag_field="type", tag="snapshot"):
     events: tuple[EventRow, ...]
     requests: tuple[RequestRow, ...]
     troubled: tuple[RequestRow, ...]
+    seen: int = 1
 
 
 class Tick(_Value, frozen=True, tag_field="type", tag="tick"):

@@ -1,78 +1,49 @@
 """The window of one serving process: listens, samples once a second, tells everybody who looks.
 
-Without anybody who looks a second costs one reading of the tallies. Rows are made for readers only, and only those that
-have changed are told.
+Where several processes share the port, each window tells the others of its own process, and its readers of all of them
+(`peers`). Without anybody who looks a second costs one reading of the tallies. Rows are made for readers only, and only
+those that have changed are told.
 """
 
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass
 from itertools import islice
-from typing import Final, Literal, TypeAlias
+from typing import Final
 
 from standfast import __version__
 from standfast.canon.instants import Wall
 from standfast.config.schema import Config
 from standfast.console.access import Access, Viewer
 from standfast.console.discretion import discreet
-from standfast.console.feed import Feed
+from standfast.console.feed import FIRST_EVENTS, FIRST_REQUESTS, SHOWN, Feed, Reader
 from standfast.console.history import History
 from standfast.console.messages import (
     EventRow,
     Events,
     ModelRow,
     RequestRow,
+    Sample,
     Session,
     Snapshot,
     TargetRow,
     Tick,
 )
 from standfast.console.meter import Meter
+from standfast.console.peers import Own, Peers
 from standfast.console.sampler import Durations, Sampler, durations
+from standfast.console.surroundings import Forced, Surroundings
 from standfast.console.view import model_rows, request_row, target_rows
+from standfast.console.whole import Told
 from standfast.engine.gateway import Gateway
-from standfast.hooks.prometheus import PrometheusHook
 
 log = logging.getLogger("standfast")
-
-Forced: TypeAlias = Literal["open", "closed"] | None
 
 PERIOD: Final = 1.0
 """Seconds between ticks."""
 
-SHOWN: Final = 25
-"""Requests told in one tick; nobody reads more."""
-
-FIRST_EVENTS: Final = 300
-FIRST_REQUESTS: Final = 100
-"""What a reader is told first."""
-
-
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What the window needs besides the gateway.
-
-    Attributes:
-        metrics: the hook that counts.
-        draining: is the process about to end?
-        reload_error: why the last reload was refused; empty if it was not.
-        reload: reads the configuration anew; returns why it was refused (empty: it was not), and what of it waits for
-            a restart.
-        path: of the configuration file; empty if there is none.
-        worker, workers: which of the processes that share the port this is, from 1, and how many there are.
-        force_breaker: an operator's word about a breaker, for every process: target, state, who. None: for this one.
-    """
-
-    metrics: PrometheusHook
-    draining: Callable[[], bool] = lambda: False
-    reload_error: Callable[[], str] = lambda: ""
-    reload: Callable[[], tuple[str, tuple[str, ...]]] = lambda: ("there is no configuration file", ())
-    path: str = ""
-    worker: int = 1
-    workers: int = 1
-    force_breaker: Callable[[str, Forced, str], None] | None = None
+_ANOTHER_PROCESS: Final = Viewer("", "viewer")
+"""Who is told of this one, to tell his readers."""
 
 
 class Window:
@@ -109,10 +80,16 @@ class Window:
         self._kept: dict[Viewer, str] = {}  # what was told of everything since the last tick or event
         self._named: tuple[Config, frozenset[str]] | None = None
         self._task: asyncio.Task[None] | None = None
+        self._peers: Peers | None = None
+        if around.lines is not None:
+            own = Own(around.worker - 1, self._view, lambda: tuple(self.history.minutes), self.text, self._say)
+            self._peers = Peers(around.lines, own)
         gateway.services.bus.plug(self.meter)
 
     def start(self) -> None:
         """Begin to look, in the running loop."""
+        if self._peers is not None:
+            self._peers.start()
         self._task = asyncio.create_task(self._run())
 
     async def stop(self) -> None:
@@ -121,6 +98,20 @@ class Window:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
+        if self._peers is not None:
+            await self._peers.stop()
+
+    async def looked_at(self) -> None:
+        """Somebody has begun to look (`feed`). With several processes it takes a moment until all of them are heard."""
+        if self._peers is not None:
+            self._peers.hear()
+            await self._peers.complete()
+
+    def leave(self, reader: Reader) -> None:
+        """Somebody looks no more."""
+        self.feed.leave(reader)
+        if self._peers is not None and not self.feed:
+            self._peers.ignore()
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
@@ -162,25 +153,22 @@ class Window:
         self._sampled = now
         self.history.add(sample, took)
         self._notice()
-        if not self.feed:
+        if not self._watched:
             self._targets, self._models = {}, {}
             return
         shown = fresh[-SHOWN:]
         troubled = list(self.meter.troubled)[-min(troubles, SHOWN) :] if troubles else []
-        self.feed.tell(
-            self.text(
-                Tick(
-                    at=round(wall, 3),
-                    draining=self.around.draining(),
-                    sample=sample,
-                    targets=self._changed_targets(),
-                    models=self._changed_models(),
-                    requests=tuple(request_row(record) for record in shown),
-                    skipped=ended - len(shown),
-                    troubled=tuple(request_row(record) for record in troubled),
-                )
-            )
+        tick = Tick(
+            at=round(wall, 3),
+            draining=self.around.draining(),
+            sample=sample,
+            targets=self._changed_targets(),
+            models=self._changed_models(),
+            requests=tuple(request_row(record) for record in shown),
+            skipped=ended - len(shown),
+            troubled=tuple(request_row(record) for record in troubled),
         )
+        self._tell(tick, took)
 
     def first(self, viewer: Viewer) -> str:
         """The same as `snapshot`, made once for all who join in one second; the next tick tells what has changed."""
@@ -189,26 +177,40 @@ class Window:
         return self._kept[viewer]
 
     def snapshot(self, viewer: Viewer) -> str:
-        """Everything, for somebody who knows nothing."""
+        """Everything that readers know, of all processes, for one who knows nothing."""
+        if self._peers is None:
+            return self.text(self._view(viewer))
+        return self.text(self._peers.snapshot(round(self._wall(self._clock.now()), 3), self.session(viewer)))
+
+    async def everything(self, viewer: Viewer) -> str:
+        """Everything, of all processes, asked for now."""
+        if self._peers is None:
+            return self.snapshot(viewer)
+        return self.text(await self._peers.everything(self.session(viewer)))
+
+    async def minutes(self) -> tuple[Sample, ...]:
+        """The last day of all processes, minute by minute."""
+        return tuple(self.history.minutes) if self._peers is None else await self._peers.minutes()
+
+    def _view(self, viewer: Viewer = _ANOTHER_PROCESS) -> Snapshot:
+        """Everything of this process."""
         meter = self.meter
         targets = target_rows(self.gateway, self._sampler.reading, self._later)
         models = model_rows(self.gateway)
         # What is told here and is as before when the tick compares would stay as it is told here, for whoever is told.
         self._targets = {row.target: row for row in targets if self._targets.get(row.target) == row}
         self._models = {row.model: row for row in models if self._models.get(row.model) == row}
-        return self.text(
-            Snapshot(
-                at=round(self._wall(self._clock.now()), 3),
-                started=round(self._started, 3),
-                session=self.session(viewer),
-                draining=self.around.draining(),
-                models=tuple(models),
-                targets=tuple(targets),
-                seconds=tuple(self.history.seconds),
-                events=tuple(islice(meter.events, max(0, len(meter.events) - FIRST_EVENTS), None)),
-                requests=self.requests(FIRST_REQUESTS),
-                troubled=tuple(request_row(record) for record in meter.troubled),
-            )
+        return Snapshot(
+            at=round(self._wall(self._clock.now()), 3),
+            started=round(self._started, 3),
+            session=self.session(viewer),
+            draining=self.around.draining(),
+            models=tuple(models),
+            targets=tuple(targets),
+            seconds=tuple(self.history.seconds),
+            events=tuple(islice(meter.events, max(0, len(meter.events) - FIRST_EVENTS), None)),
+            requests=self.requests(FIRST_REQUESTS),
+            troubled=tuple(request_row(record) for record in meter.troubled),
         )
 
     def force_breaker(self, target: str, state: Forced, by: str) -> None:
@@ -255,8 +257,34 @@ class Window:
 
     def _event(self, row: EventRow) -> None:
         self._kept.clear()
-        if self.feed:
-            self.feed.tell(self.text(Events(events=(row,))))
+        if self._watched:
+            self._tell(Events(events=(row,)), Durations())
+
+    @property
+    def _watched(self) -> bool:
+        return bool(self.feed) or (self._peers is not None and self._peers.listening)
+
+    def _tell(self, message: Tick | Events, took: Durations) -> None:
+        """To everybody who looks, here or in another process."""
+        if self._peers is not None:
+            self._peers.tell(message, took)
+        else:
+            self._say((message,))
+
+    def _say(self, told: Told) -> None:
+        """To everybody who looks here."""
+        self._kept.clear()
+        if told is None:
+            self.feed.renew()
+            return
+        for message in told:
+            self.feed.tell(self.text(message))
+
+    def _renew(self) -> None:
+        """Nothing that was told of this process is of use any more."""
+        if self._peers is not None:
+            self._peers.renew()
+        self._say(None)
 
     def _notice(self) -> None:
         """A reload, by whichever way it came: the rows may be others, so everybody is told everything."""
@@ -265,7 +293,7 @@ class Window:
             self._config = config
             self.meter.note("configuration", "", "", "reloaded", "a new configuration serves")
             self._targets, self._models = {}, {}
-            self.feed.renew()
+            self._renew()
         if refused and refused != self._refused:
             self.meter.note("configuration", "", "", "refused", refused)
         self._refused = refused
@@ -298,6 +326,5 @@ class Window:
             if moved < 0.0:
                 self._started = Wall(self._started + moved)
                 self.history.move(moved)
-                self._kept.clear()
-                self.feed.renew()
+                self._renew()
         return self._zero + now

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, TypeAlias
 
 from standfast.engine.gateway import Gateway
 from standfast.hooks.prometheus import PrometheusHook
+from standfast.server.lines import Lines
 from standfast.server.status import Status
 
 if TYPE_CHECKING:  # it costs a quarter of a second that no request waits for (`server.lazy`)
@@ -41,6 +42,7 @@ class Site:
         reload: reads it anew, in every process that shares the port; tells what came of it in this one.
         force_breaker: an operator's word about a breaker, in every process: target, state (None takes it back), who.
         worker, workers: which process this is, from 1, and how many there are.
+        lines: to the others; None if there are none.
     """
 
     loop: AbstractEventLoop
@@ -52,6 +54,7 @@ class Site:
     force_breaker: Callable[[str, Forced, str], None]
     worker: int = 1
     workers: int = 1
+    lines: Lines | None = None
 
 
 class Annex(Protocol):

@@ -27,6 +27,7 @@ from standfast.server.annex import Annex, Build, Forced, Reloaded, Site
 from standfast.server.data_plane import DataPlane
 from standfast.server.descriptors import fitting, raise_limit
 from standfast.server.lazy import LazyApplication, websocket_protocol
+from standfast.server.lines import Lines
 from standfast.server.reloading import callers_of, reloader
 from standfast.server.siblings import Siblings, Word
 from standfast.server.status import Status
@@ -81,7 +82,8 @@ def serve(
     shown = f"[{host}]" if ":" in host else host
     address = f"http://{shown}:{port}"
 
-    plan = Plan(config, config_path, listener, overrides or {}, companion, annex, rng)
+    lines = Lines(config.server.workers) if annex is not None and config.server.workers > 1 else None
+    plan = Plan(config, config_path, listener, overrides or {}, companion, annex, rng, lines)
     siblings = Siblings(config.server.workers)
     if config.server.workers == 1:
         return Worker(plan, siblings, 0, partial(announce, address)).run()
@@ -117,6 +119,7 @@ class Plan:
         companion: started before and stopped after.
         annex: builds what else is on the port.
         rng: the gateway's source of chance; None for one of its own.
+        lines: between the processes, for the annex; None if there is one process.
     """
 
     config: Config
@@ -126,6 +129,7 @@ class Plan:
     companion: Companion | None
     annex: Build | None
     rng: random.Random | None
+    lines: Lines | None = None
 
 
 class Worker:
@@ -278,6 +282,7 @@ class Worker:
             force,
             siblings.number,
             len(siblings),
+            self._plan.lines,
         )
 
 
