@@ -5,6 +5,7 @@ machine's (fixture `page`).
 """
 
 import json
+import os
 import re
 import signal
 from collections.abc import Callable, Iterator
@@ -356,3 +357,27 @@ def test_the_session_ends_with_its_key(page: Page, watch: Watch, serve: Serve) -
         gateway.config.write_text(gateway.config.read_text().replace(VIEWER, "another-0123456789"))
         assert fetch(gateway.url, "POST", "/admin/api/reload", None, bearer(OPERATOR)).status == 200
         expect(page.get_by_test_id("signin-key")).to_be_visible()
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="children are found in Linux' /proc")
+def test_several_processes_are_one_page(page: Page, serve: Serve, lab: LabProcess) -> None:
+    """The foot says how many processes are told together; while one is missing a note says so, and it comes back."""
+    del lab
+    frames: list[str | bytes] = []
+    page.on("websocket", lambda feed: feed.on("framereceived", lambda text: frames.append(text)))  # noqa: PLW0108 - it marks its listeners
+    with serve("together", server={"drain": "2s", "workers": 2}) as gateway:
+        look(page, gateway)
+        foot = page.locator(".foot").get_by_test_id("workers")
+        expect(foot).to_have_text("2 processes together")
+        gateway.call("POST", "/admin/api/breaker", {"target": OPENAI, "state": "open"})
+        page.get_by_test_id("nav-events").click()
+        for number in (1, 2):
+            said = page.get_by_test_id("event-row").filter(has_text=f"in process {number}")
+            expect(said.first).to_be_visible()
+        parent = gateway.process.pid
+        team = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()  # in the order of their numbers
+        mine: int = json.loads(frames[0])["session"]["worker"]
+        os.kill(int(team[2 - mine]), signal.SIGKILL)
+        expect(page.locator(".banner[data-testid=workers]")).to_contain_text("1 of 2 processes.")
+        expect(foot).to_have_text("2 processes together")
+        page.goto("about:blank")  # before the gateway ends

@@ -183,7 +183,7 @@ const Connection = () => (
 );
 
 function Banners() {
-  const { draining, session } = world.value!;
+  const { draining, seen, session } = world.value!;
   return (
     <>
       {stale.value && (
@@ -198,13 +198,12 @@ function Banners() {
           <b>This gateway is about to end.</b> It finishes what is under way and takes nothing new.
         </p>
       )}
-      {session.workers > 1 && (
-        <p class="banner" data-testid="workers">
+      {seen < session.workers && (
+        <p class="banner" data-tone="warn" data-testid="workers">
           <b>
-            Worker {session.worker} of {session.workers}.
+            {seen} of {session.workers} processes.
           </b>{" "}
-          This page tells of one process; the others see requests of their own. Loading the page again may reach
-          another.
+          What you see is of these together; the others are being started or do not answer, and come back by themselves.
         </p>
       )}
     </>
@@ -212,10 +211,11 @@ function Banners() {
 }
 
 const Foot = () => {
-  const { session, started } = world.value!;
+  const { seen, session, started } = world.value!;
   return (
     <footer class="foot">
       <span>Standfast {session.version}</span>
+      {session.workers > 1 && seen === session.workers && <span data-testid="workers">{seen} processes together</span>}
       <span>
         up since {clock(started, false)}, {ago(started, now.value).replace(" ago", "")}
       </span>

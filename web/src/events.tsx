@@ -45,6 +45,7 @@ export const EventLine = ({ event }: { readonly event: EventRow }) => {
           <b>{event.name}</b>
         )}
         {event.where && <span class="where"> at {event.where}</span>}
+        {event.worker > 0 && <span class="where"> in process {event.worker}</span>}
       </span>
       <Moved before={event.before} after={event.after} tone={tone} />
       <span class="event-why">

@@ -12,9 +12,9 @@ test("before the first snapshot nothing is known", () => {
 
 test("a snapshot replaces everything", () => {
   const before = apply(begun({ targets: [target("a/m")], events: [event(1)] }), tick(1_001, { skipped: 4 }))!;
-  const after = apply(before, snapshot({ targets: [target("b/m")] }))!;
+  const after = apply(before, snapshot({ targets: [target("b/m")], seen: 3 }))!;
   assert.deepEqual([...after.targets.keys()], ["b/m"]);
-  assert.deepEqual([after.events.length, after.seconds.length, after.skipped], [0, 0, 0]);
+  assert.deepEqual([after.events.length, after.seconds.length, after.skipped, after.seen], [0, 0, 0, 3]);
 });
 
 test("a tick changes the rows that it names, keeps their order, and leaves the others as they are", () => {

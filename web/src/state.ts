@@ -16,6 +16,8 @@ export interface World {
   readonly started: number;
   readonly session: Session;
   readonly draining: boolean;
+  /** How many processes are told here together, of `session.workers`. */
+  readonly seen: number;
   readonly models: readonly ModelRow[];
   /** In configuration order. */
   readonly targets: ReadonlyMap<string, TargetRow>;
@@ -53,6 +55,7 @@ export function apply(world: World | null, message: Message): World | null {
         started: message.started,
         session: message.session,
         draining: message.draining,
+        seen: message.seen,
         models: message.models,
         targets: byName(message.targets),
         seconds: message.seconds.slice(-KEPT_SECONDS),
