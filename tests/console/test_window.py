@@ -17,8 +17,8 @@ from standfast.clock import ManualClock
 from standfast.config.load import from_mapping
 from standfast.console.history import DRAWN, MINUTES, SECONDS, History, drawn
 from standfast.console.messages import EventRow, Sample
-from standfast.console.meter import EVENTS, RECENT, TROUBLED, Meter, troubled
-from standfast.console.sampler import Durations, Sampler, durations, quantiles
+from standfast.console.meter import EVENTS, RECENT, TIMED, TROUBLED, Meter, troubled
+from standfast.console.sampler import Durations, Sampler, quantiles
 from standfast.console.surroundings import Surroundings
 from standfast.console.window import Window
 from standfast.engine.gateway import Gateway
@@ -141,8 +141,26 @@ def test_quantiles_are_by_nearest_rank(thousandths: list[int]) -> None:
 def test_quantiles_of_nothing() -> None:
     """Nothing took no time: there is no figure, not a zero."""
     assert quantiles([]) is None
-    took = durations([record(code="x"), record(first_token=None, total=0.4)])
-    assert (list(took.first_token), list(took.total)) == ([], [0.4])
+    meter = Meter(ManualClock())
+    assert meter.took(0) == meter.took(9) == Durations([], [])
+
+
+def test_how_long_the_newest_requests_took() -> None:
+    """Of as many as are asked for, in order: first contents where there were any, totals of those answered."""
+    meter = Meter(ManualClock())
+    for told in (
+        {"total": 0.1},
+        {"code": "x"},
+        {"first_token": None, "total": 0.4},
+        {"first_token": 0.3, "total": 0.5},
+    ):
+        meter.request_ended(record(**told))
+    assert meter.took(3) == Durations([0.3], [0.4, 0.5])
+    assert meter.took(4) == meter.took(99) == Durations([0.1, 0.3], [0.1, 0.4, 0.5])
+    for number in range(3 * TIMED + 5):
+        meter.request_ended(record(first_token=1.0 * number, total=2.0 * number))
+    newest = range(2 * TIMED + 5, 3 * TIMED + 5)
+    assert meter.took(10**6) == Durations([1.0 * each for each in newest], [2.0 * each for each in newest])
 
 
 def test_minutes_are_made_of_their_seconds() -> None:

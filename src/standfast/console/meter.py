@@ -1,9 +1,11 @@
 """What the console hears on the bus: every change of state, and the newest requests.
 
 This is a hook (`hooks.base`), told of every request: what it does then is a few stores, everything else waits for the
-second's end (`sampler`). It keeps few records, because each that is kept is memory that the next request cannot reuse.
+second's end (`sampler`). It keeps few records, because each that is kept is memory that the next request cannot reuse:
+512 of them cost every request 0.4 us, 32 nothing that can be measured.
 """
 
+from array import array
 from collections import deque
 from collections.abc import Callable
 from typing import Final
@@ -11,9 +13,16 @@ from typing import Final
 from standfast.canon.record import Change, RequestRecord
 from standfast.clock import Clock
 from standfast.console.messages import EventRow
+from standfast.console.sampler import Durations
 
-RECENT: Final = 512
-"""Requests kept: the sample from which a second's quantiles are told, and what the page begins with."""
+RECENT: Final = 32
+"""Requests kept until the second is over; as many as anybody can read."""
+
+TIMED: Final = 512
+"""Requests whose durations are kept: the sample from which a second's quantiles are told. A power of two."""
+
+_SLOT: Final = TIMED - 1
+_NONE: Final = -1.0
 
 TROUBLED: Final = 200
 """Requests kept that did not go as they should."""
@@ -40,11 +49,25 @@ class Meter:
         on_event: called with each new row at once.
     """
 
-    __slots__ = ("_clock", "_seq", "ended", "events", "on_event", "recent", "saved", "troubled", "troubles")
+    __slots__ = (
+        "_clock",
+        "_first",
+        "_seq",
+        "_total",
+        "ended",
+        "events",
+        "on_event",
+        "recent",
+        "saved",
+        "troubled",
+        "troubles",
+    )
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._seq = 0
+        self._first = array("d", [_NONE]) * TIMED  # seconds, or none; the request `n` is at `n & _SLOT`
+        self._total = array("d", [_NONE]) * TIMED
         self.recent: deque[RequestRecord] = deque(maxlen=RECENT)
         self.troubled: deque[RequestRecord] = deque(maxlen=TROUBLED)
         self.events: deque[EventRow] = deque(maxlen=EVENTS)
@@ -56,9 +79,20 @@ class Meter:
     def request_ended(self, record: RequestRecord) -> None:
         """Remember it."""
         self.recent.append(record)
-        self.ended += 1
-        if record.code or record.fallback or record.source or len(record.attempts) > 1:
+        at = self.ended
+        self.ended = at + 1
+        code, first = record.code, record.first_token
+        at &= _SLOT
+        self._first[at] = _NONE if first is None or code else first
+        self._total[at] = _NONE if code else record.total
+        if code or record.fallback or record.source or len(record.attempts) > 1:
             self._look(record)
+
+    def took(self, count: int) -> Durations:
+        """How long the newest `count` requests took, those of them that are kept and were answered, oldest first."""
+        slots = [at & _SLOT for at in range(self.ended - min(count, TIMED, self.ended), self.ended)]
+        first = [self._first[at] for at in slots if self._first[at] >= 0.0]
+        return Durations(first, [self._total[at] for at in slots if self._total[at] >= 0.0])
 
     def _look(self, record: RequestRecord) -> None:
         """One that is not the usual kind."""

@@ -8,11 +8,13 @@ those that have changed are told.
 import asyncio
 import contextlib
 import logging
+from collections import deque
 from itertools import islice
 from typing import Final
 
 from standfast import __version__
 from standfast.canon.instants import Wall
+from standfast.canon.record import RequestRecord
 from standfast.config.schema import Config
 from standfast.console.access import Access, Viewer
 from standfast.console.discretion import discreet
@@ -31,7 +33,7 @@ from standfast.console.messages import (
 )
 from standfast.console.meter import Meter
 from standfast.console.peers import Own, Peers
-from standfast.console.sampler import Durations, Sampler, durations
+from standfast.console.sampler import Durations, Sampler
 from standfast.console.surroundings import Forced, Surroundings
 from standfast.console.view import model_rows, request_row, target_rows
 from standfast.console.whole import Told
@@ -75,6 +77,7 @@ class Window:
         self._ended = self._troubles = self._saved = 0
         self._config: Config = gateway.snapshot.config
         self._refused = ""
+        self._shown: deque[RequestRecord] = deque(maxlen=FIRST_REQUESTS)
         self._targets: dict[str, TargetRow] = {}
         self._models: dict[str, ModelRow] = {}
         self._kept: dict[Viewer, str] = {}  # what was told of everything since the last tick or event
@@ -139,9 +142,9 @@ class Window:
         meter = self.meter
         ended, troubles, saved = meter.ended - self._ended, meter.troubles - self._troubles, meter.saved - self._saved
         self._ended, self._troubles, self._saved = meter.ended, meter.troubles, meter.saved
-        recent = meter.recent
-        fresh = list(islice(recent, max(0, len(recent) - ended), None))
-        took = durations(fresh) if fresh else Durations()
+        took = meter.took(ended)
+        shown = list(meter.recent)[-min(ended, SHOWN) :] if ended else []
+        self._shown.extend(shown)
         sample = self._sampler.take(
             wall,
             now - self._sampled,
@@ -156,7 +159,6 @@ class Window:
         if not self._watched:
             self._targets, self._models = {}, {}
             return
-        shown = fresh[-SHOWN:]
         troubled = list(self.meter.troubled)[-min(troubles, SHOWN) :] if troubles else []
         tick = Tick(
             at=round(wall, 3),
@@ -237,9 +239,8 @@ class Window:
         )
 
     def requests(self, most: int) -> tuple[RequestRow, ...]:
-        """The newest requests, oldest first."""
-        recent = self.meter.recent
-        return tuple(request_row(record) for record in islice(recent, max(0, len(recent) - most), None))
+        """Those that the last ticks told, oldest first."""
+        return tuple(request_row(record) for record in islice(self._shown, max(0, len(self._shown) - most), None))
 
     def text(self, value: object) -> str:
         """As JSON, free of secrets."""
