@@ -8,7 +8,6 @@ import contextlib
 import http.client
 import json
 import random
-import subprocess
 import sys
 import tempfile
 import threading
@@ -48,18 +47,11 @@ def main() -> None:
                 time.sleep(QUIET)
                 fault("openai", status=503)
                 time.sleep(ILL)
-                for scheme in ("dark", "light"):
-                    page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type] # one of the two
-                    time.sleep(1.0)
-                    page.screenshot(path=PICTURES / f"console-incident-{scheme}.png")
-                page.keyboard.press("3")
-                time.sleep(1.5)
-                page.screenshot(path=PICTURES / "console-requests.png")
-                page.keyboard.press("1")
+                page.screenshot(path=PICTURES / "console-incident.png")
+                page.emulate_media(color_scheme="light")
                 fault("openai", first_token_delay=PACE["openai"][0], chunk_delay=PACE["openai"][1])
                 time.sleep(BACK)
                 page.screenshot(path=PICTURES / "console-recovered.png")
-    shrink()
 
 
 def fault(provider: str, **what: object) -> None:
@@ -96,13 +88,6 @@ def called() -> Iterator[None]:
         yield
     finally:
         over.set()
-
-
-def shrink() -> None:
-    """Make the files smaller without a visible change, where pngquant is at hand."""
-    with contextlib.suppress(FileNotFoundError):
-        for picture in PICTURES.glob("console-*.png"):
-            subprocess.run(["pngquant", "--force", "--ext", ".png", str(picture)], check=False)  # noqa: S603, S607
 
 
 if __name__ == "__main__":
