@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 
 from standfast.console.messages import Sample
-from standfast.console.sampler import Durations, quantiles
+from standfast.console.sampler import COUNTED, Durations, quantiles
 
 SECONDS: Final = 900
 MINUTES: Final = 1_440
@@ -16,17 +16,7 @@ MINUTE: Final = 60.0
 DRAWN: Final = 64
 """Durations of one second from which its minute's quantiles are told."""
 
-SUMS: Final = (
-    "answered",
-    "refused",
-    "failed",
-    "gone",
-    "saved",
-    "hedges",
-    "mends",
-    "prompt_tokens",
-    "completion_tokens",
-)
+SUMS: Final = (*COUNTED, "saved")
 """The fields of a sample that add up."""
 
 

@@ -7,6 +7,7 @@ nothing, and what the page shows is what `/metrics` tells.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from standfast.console.messages import Quantiles, Sample
 from standfast.hooks.prometheus import PrometheusHook
@@ -35,7 +36,7 @@ class Reading:
     completions: dict[str, int] = field(default_factory=dict)
 
 
-_TOTALS = (
+COUNTED: Final = (
     "answered",
     "refused",
     "failed",
@@ -45,6 +46,7 @@ _TOTALS = (
     "prompt_tokens",
     "completion_tokens",
 )
+"""What a reading and a sample have in common: the tallies."""
 
 
 def read(metrics: PrometheusHook) -> Reading:
@@ -123,7 +125,7 @@ class Sampler:
         """
         before, now = self.reading, read(self._metrics)
         self.reading = now
-        counts = {name: getattr(now, name) - getattr(before, name) for name in _TOTALS}
+        counts = {name: getattr(now, name) - getattr(before, name) for name in COUNTED}
         return Sample(
             at=round(at, 3),
             seconds=round(seconds, 3),
