@@ -93,10 +93,10 @@ def test_of_many_requests_few_are_told() -> None:
     async def scenario() -> None:
         async with stack(MODELS, window=True) as s, Looker(s) as looker:
             await looker.next()
-            meter = window_of(s).meter
-            meter.request_ended(record(id="bad", status=502, code="server_error"))
+            bus = s.gateway.services.bus
+            bus.request_ended(record(id="bad", status=502, code="server_error"))
             for number in range(1_000):
-                meter.request_ended(record(id=str(number)))
+                bus.request_ended(record(id=str(number)))
             window_of(s).tick()
             tick = await looker.next()
             assert [row["id"] for row in tick["requests"]] == [str(n) for n in range(1_000 - SHOWN, 1_000)]

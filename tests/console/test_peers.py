@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import json
 import socket
 from collections.abc import AsyncIterator
@@ -34,6 +35,7 @@ class Family:
         self.lines = Lines(count)
         self.windows: list[Window] = []
         self.metrics: list[PrometheusHook] = []
+        self.counted = itertools.count()
         self.s: Stack
 
     def around(self, metrics: PrometheusHook) -> Surroundings:
@@ -44,8 +46,8 @@ class Family:
     def answer(self, number: int, count: int) -> None:
         """Requests that one process has answered."""
         window = self.windows[number]
-        for index in range(count):
-            told = record(id=f"{number}-{window.meter.ended}-{index}", received=window._clock.wall() - 0.2)
+        for _ in range(count):
+            told = record(id=f"{number}-{next(self.counted)}", received=window._clock.wall() - 0.2)
             self.metrics[number].request_ended(told)
             window.meter.request_ended(told)
 
@@ -128,7 +130,11 @@ def test_one_reader_is_told_of_all() -> None:
     async def scenario() -> None:
         async with family(3) as f, ticking(f):
             f.answer(1, 2)
-            await until(lambda: f.windows[1].history.seconds and f.windows[1]._ended == 2)
+            await until(
+                lambda: (
+                    f.windows[1].history.seconds and sum(each.answered for each in f.windows[1].history.seconds) == 2
+                )
+            )
             async with Looker(f.s) as looker:
                 first = await looker.next()
                 assert (first["seen"], first["session"]["worker"], first["session"]["workers"]) == (3, 1, 3)

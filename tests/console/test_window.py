@@ -17,8 +17,8 @@ from standfast.clock import ManualClock
 from standfast.config.load import from_mapping
 from standfast.console.history import DRAWN, MINUTES, SECONDS, History, drawn
 from standfast.console.messages import EventRow, Sample
-from standfast.console.meter import EVENTS, RECENT, TIMED, TROUBLED, Meter, troubled
-from standfast.console.sampler import Durations, Sampler, quantiles
+from standfast.console.meter import EVENTS, RECENT, TROUBLED, Meter, troubled
+from standfast.console.sampler import Durations, Sampler, durations, quantiles
 from standfast.console.surroundings import Surroundings
 from standfast.console.window import Window
 from standfast.engine.gateway import Gateway
@@ -50,7 +50,7 @@ def test_what_counts_as_trouble(told: dict[str, object], trouble: bool) -> None:
     meter = Meter(ManualClock())
     meter.request_ended(record(**told))
     assert (troubled(record(**told)), meter.troubles, len(meter.troubled)) == (trouble, trouble, trouble)
-    assert meter.ended == len(meter.recent) == 1
+    assert len(meter.recent) == 1
 
 
 def test_saved_is_who_was_answered_by_another() -> None:
@@ -65,7 +65,7 @@ def test_saved_is_who_was_answered_by_another() -> None:
         {},
     ):
         meter.request_ended(record(**told))
-    assert (meter.saved, meter.ended) == (2, 6)
+    assert meter.saved == 2
 
 
 def test_memory_is_bounded() -> None:
@@ -141,26 +141,20 @@ def test_quantiles_are_by_nearest_rank(thousandths: list[int]) -> None:
 def test_quantiles_of_nothing() -> None:
     """Nothing took no time: there is no figure, not a zero."""
     assert quantiles([]) is None
-    meter = Meter(ManualClock())
-    assert meter.took(0) == meter.took(9) == Durations([], [])
+    took = durations([record(code="x"), record(first_token=None, total=0.4)])
+    assert (list(took.first_token), list(took.total)) == ([], [0.4])
 
 
-def test_how_long_the_newest_requests_took() -> None:
-    """Of as many as are asked for, in order: first contents where there were any, totals of those answered."""
+def test_each_of_the_newest_requests_is_collected_once() -> None:
+    """In order; of more than are kept the newest; nothing where nothing has come."""
     meter = Meter(ManualClock())
-    for told in (
-        {"total": 0.1},
-        {"code": "x"},
-        {"first_token": None, "total": 0.4},
-        {"first_token": 0.3, "total": 0.5},
-    ):
-        meter.request_ended(record(**told))
-    assert meter.took(3) == Durations([0.3], [0.4, 0.5])
-    assert meter.took(4) == meter.took(99) == Durations([0.1, 0.3], [0.1, 0.4, 0.5])
-    for number in range(3 * TIMED + 5):
-        meter.request_ended(record(first_token=1.0 * number, total=2.0 * number))
-    newest = range(2 * TIMED + 5, 3 * TIMED + 5)
-    assert meter.took(10**6) == Durations([1.0 * each for each in newest], [2.0 * each for each in newest])
+    assert meter.collect() == []
+    told = [record(id=str(number)) for number in range(3 * RECENT)]
+    for batch in (told[:5], told[5:6], [], told[6 : 6 + RECENT], told[6 + RECENT :]):
+        for each in batch:
+            meter.request_ended(each)
+        assert meter.collect() == batch[-RECENT:]
+        assert meter.collect() == []
 
 
 def test_minutes_are_made_of_their_seconds() -> None:

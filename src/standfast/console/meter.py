@@ -1,11 +1,10 @@
 """What the console hears on the bus: every change of state, and the newest requests.
 
 This is a hook (`hooks.base`), told of every request: what it does then is a few stores, everything else waits for the
-second's end (`sampler`). It keeps few records, because each that is kept is memory that the next request cannot reuse:
-512 of them cost every request 0.4 us, 32 nothing that can be measured.
+window, which collects ten times a second. It keeps few records, because each that is kept is memory that the next
+request cannot reuse: 512 of them cost every request 0.4 us, 32 nothing that can be measured.
 """
 
-from array import array
 from collections import deque
 from collections.abc import Callable
 from typing import Final
@@ -13,16 +12,9 @@ from typing import Final
 from standfast.canon.record import Change, RequestRecord
 from standfast.clock import Clock
 from standfast.console.messages import EventRow
-from standfast.console.sampler import Durations
 
 RECENT: Final = 32
-"""Requests kept until the second is over; as many as anybody can read."""
-
-TIMED: Final = 512
-"""Requests whose durations are kept: the sample from which a second's quantiles are told. A power of two."""
-
-_SLOT: Final = TIMED - 1
-_NONE: Final = -1.0
+"""Requests kept until they are collected; as many of a second as anybody can read."""
 
 TROUBLED: Final = 200
 """Requests kept that did not go as they should."""
@@ -43,18 +35,15 @@ class Meter:
         recent: the newest requests, oldest first.
         troubled: the newest that did not go as they should, oldest first.
         events: the newest changes, oldest first.
-        ended: requests in all.
-        troubles: of them those that did not go as they should.
-        saved: of them those that were answered by another target than their first choice.
+        troubles: requests that did not go as they should, in all.
+        saved: requests that were answered by another target than their first choice, in all.
         on_event: called with each new row at once.
     """
 
     __slots__ = (
         "_clock",
-        "_first",
+        "_last",
         "_seq",
-        "_total",
-        "ended",
         "events",
         "on_event",
         "recent",
@@ -66,12 +55,10 @@ class Meter:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._seq = 0
-        self._first = array("d", [_NONE]) * TIMED  # seconds, or none; the request `n` is at `n & _SLOT`
-        self._total = array("d", [_NONE]) * TIMED
+        self._last: RequestRecord | None = None  # that was collected
         self.recent: deque[RequestRecord] = deque(maxlen=RECENT)
         self.troubled: deque[RequestRecord] = deque(maxlen=TROUBLED)
         self.events: deque[EventRow] = deque(maxlen=EVENTS)
-        self.ended = 0
         self.troubles = 0
         self.saved = 0
         self.on_event: Callable[[EventRow], None] | None = None
@@ -79,20 +66,20 @@ class Meter:
     def request_ended(self, record: RequestRecord) -> None:
         """Remember it."""
         self.recent.append(record)
-        at = self.ended
-        self.ended = at + 1
-        code, first = record.code, record.first_token
-        at &= _SLOT
-        self._first[at] = _NONE if first is None or code else first
-        self._total[at] = _NONE if code else record.total
-        if code or record.fallback or record.source or len(record.attempts) > 1:
+        if record.code or record.fallback or record.source or len(record.attempts) > 1:
             self._look(record)
 
-    def took(self, count: int) -> Durations:
-        """How long the newest `count` requests took, those of them that are kept and were answered, oldest first."""
-        slots = [at & _SLOT for at in range(self.ended - min(count, TIMED, self.ended), self.ended)]
-        first = [self._first[at] for at in slots if self._first[at] >= 0.0]
-        return Durations(first, [self._total[at] for at in slots if self._total[at] >= 0.0])
+    def collect(self) -> list[RequestRecord]:
+        """The newest requests since this was asked last, oldest first; `RECENT` of them at most."""
+        fresh: list[RequestRecord] = []
+        for record in reversed(self.recent):
+            if record is self._last:
+                break
+            fresh.append(record)
+        fresh.reverse()
+        if fresh:
+            self._last = fresh[-1]
+        return fresh
 
     def _look(self, record: RequestRecord) -> None:
         """One that is not the usual kind."""

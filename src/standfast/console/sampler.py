@@ -5,10 +5,11 @@ nothing, and what the page shows is what `/metrics` tells.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from standfast.canon.record import RequestRecord
 from standfast.console.messages import Quantiles, Sample
 from standfast.hooks.prometheus import PrometheusHook
 
@@ -36,11 +37,11 @@ class Reading:
     completions: dict[str, int] = field(default_factory=dict)
 
 
+ENDINGS: Final = ("answered", "refused", "failed", "gone")
+"""One of these is every request's."""
+
 COUNTED: Final = (
-    "answered",
-    "refused",
-    "failed",
-    "gone",
+    *ENDINGS,
     "hedges",
     "mends",
     "prompt_tokens",
@@ -87,6 +88,13 @@ class Durations:
 
     first_token: Sequence[float] = ()
     total: Sequence[float] = ()
+
+
+def durations(records: Iterable[RequestRecord]) -> Durations:
+    """Those of some requests; what failed or was given up says nothing about how long an answer takes."""
+    answered = [record for record in records if not record.code]
+    first = [record.first_token for record in answered if record.first_token is not None]
+    return Durations(first, [record.total for record in answered])
 
 
 def quantiles(seconds: Sequence[float]) -> Quantiles | None:

@@ -33,13 +33,16 @@ from standfast.console.messages import (
 )
 from standfast.console.meter import Meter
 from standfast.console.peers import Own, Peers
-from standfast.console.sampler import Durations, Sampler
+from standfast.console.sampler import ENDINGS, Durations, Sampler, durations
 from standfast.console.surroundings import Forced, Surroundings
 from standfast.console.view import model_rows, request_row, target_rows
 from standfast.console.whole import Told
 from standfast.engine.gateway import Gateway
 
 log = logging.getLogger("standfast")
+
+COLLECT: Final = 0.1
+"""Seconds between two looks at the newest requests."""
 
 PERIOD: Final = 1.0
 """Seconds between ticks."""
@@ -74,7 +77,8 @@ class Window:
         self._started = self._clock.wall()
         self._zero = self._started - self._clock.now()  # Unix time of the monotonic clock's epoch
         self._sampled = self._clock.now()
-        self._ended = self._troubles = self._saved = 0
+        self._troubles = self._saved = 0
+        self._fresh: list[RequestRecord] = []  # of the running second
         self._config: Config = gateway.snapshot.config
         self._refused = ""
         self._shown: deque[RequestRecord] = deque(maxlen=FIRST_REQUESTS)
@@ -121,7 +125,10 @@ class Window:
         due = loop.time()
         while True:
             due = max(due + PERIOD, loop.time())
-            await asyncio.sleep(due - loop.time())
+            while loop.time() < due - COLLECT:
+                await asyncio.sleep(COLLECT)
+                self.collect()
+            await asyncio.sleep(max(0.0, due - loop.time()))
             try:
                 self.beat()
             except Exception:  # a page that shows nothing must not become a gateway that serves nothing
@@ -134,16 +141,21 @@ class Window:
         else:
             self.feed.renew()  # to be told anything they must be let in, and are not
 
+    def collect(self) -> None:
+        """Keep the newest requests of the running second: so many of each tenth of it as the meter holds."""
+        self._fresh += self.meter.collect()
+
     def tick(self) -> None:
         """A second is over: sample it, keep it, tell it."""
         self._kept.clear()
         now = self._clock.now()
         wall = self._wall(now)
         meter = self.meter
-        ended, troubles, saved = meter.ended - self._ended, meter.troubles - self._troubles, meter.saved - self._saved
-        self._ended, self._troubles, self._saved = meter.ended, meter.troubles, meter.saved
-        took = meter.took(ended)
-        shown = list(meter.recent)[-min(ended, SHOWN) :] if ended else []
+        troubles, saved = meter.troubles - self._troubles, meter.saved - self._saved
+        self._troubles, self._saved = meter.troubles, meter.saved
+        self.collect()
+        took, shown = durations(self._fresh), self._fresh[-SHOWN:]
+        self._fresh = []
         self._shown.extend(shown)
         sample = self._sampler.take(
             wall,
@@ -167,7 +179,7 @@ class Window:
             targets=self._changed_targets(),
             models=self._changed_models(),
             requests=tuple(request_row(record) for record in shown),
-            skipped=ended - len(shown),
+            skipped=max(0, sum(getattr(sample, name) for name in ENDINGS) - len(shown)),
             troubled=tuple(request_row(record) for record in troubled),
         )
         self._tell(tick, took)
