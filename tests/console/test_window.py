@@ -49,8 +49,8 @@ def test_what_counts_as_trouble(told: dict[str, object], trouble: bool) -> None:
     """An error, a failed attempt, a stand-in for an answer; not a lost hedge, nor a client that left."""
     meter = Meter(ManualClock())
     meter.request_ended(record(**told))
+    assert len(meter.collect()) == 1
     assert (troubled(record(**told)), meter.troubles, len(meter.troubled)) == (trouble, trouble, trouble)
-    assert len(meter.recent) == 1
 
 
 def test_saved_is_who_was_answered_by_another() -> None:
@@ -65,6 +65,7 @@ def test_saved_is_who_was_answered_by_another() -> None:
         {},
     ):
         meter.request_ended(record(**told))
+    meter.collect()
     assert meter.saved == 2
 
 
@@ -74,8 +75,9 @@ def test_memory_is_bounded() -> None:
     for number in range(5_000):
         meter.request_ended(record(id=str(number), code="x", status=500))
         meter.changed(Change("breaker", str(number), "closed", "open", "why"))
-    assert (len(meter.recent), len(meter.troubled), len(meter.events)) == (RECENT, TROUBLED, EVENTS)
-    assert (meter.recent[-1].id, meter.events[-1].seq, meter.events[0].seq) == ("4999", 5_000, 4_001)
+    newest = meter.collect()
+    assert (len(newest), len(meter.troubled), len(meter.events)) == (RECENT, TROUBLED, EVENTS)
+    assert (newest[-1].id, meter.events[-1].seq, meter.events[0].seq) == ("4999", 5_000, 4_001)
 
 
 def test_an_event_is_told_at_once_with_its_instants() -> None:

@@ -41,6 +41,9 @@ from standfast.engine.gateway import Gateway
 
 log = logging.getLogger("standfast")
 
+TIMED: Final = 512
+"""Requests of a second from which its quantiles are told."""
+
 COLLECT: Final = 0.1
 """Seconds between two looks at the newest requests."""
 
@@ -78,7 +81,7 @@ class Window:
         self._zero = self._started - self._clock.now()  # Unix time of the monotonic clock's epoch
         self._sampled = self._clock.now()
         self._troubles = self._saved = 0
-        self._fresh: list[RequestRecord] = []  # of the running second
+        self._fresh: deque[RequestRecord] = deque(maxlen=TIMED)  # of the running second
         self._config: Config = gateway.snapshot.config
         self._refused = ""
         self._shown: deque[RequestRecord] = deque(maxlen=FIRST_REQUESTS)
@@ -143,7 +146,7 @@ class Window:
 
     def collect(self) -> None:
         """Keep the newest requests of the running second: so many of each tenth of it as the meter holds."""
-        self._fresh += self.meter.collect()
+        self._fresh.extend(self.meter.collect())
 
     def tick(self) -> None:
         """A second is over: sample it, keep it, tell it."""
@@ -151,11 +154,11 @@ class Window:
         now = self._clock.now()
         wall = self._wall(now)
         meter = self.meter
+        self.collect()
         troubles, saved = meter.troubles - self._troubles, meter.saved - self._saved
         self._troubles, self._saved = meter.troubles, meter.saved
-        self.collect()
-        took, shown = durations(self._fresh), self._fresh[-SHOWN:]
-        self._fresh = []
+        took, shown = durations(self._fresh), list(self._fresh)[-SHOWN:]
+        self._fresh.clear()
         self._shown.extend(shown)
         sample = self._sampler.take(
             wall,
@@ -208,6 +211,7 @@ class Window:
 
     def _view(self, viewer: Viewer = _ANOTHER_PROCESS) -> Snapshot:
         """Everything of this process."""
+        self.collect()
         meter = self.meter
         targets = target_rows(self.gateway, self._sampler.reading, self._later)
         models = model_rows(self.gateway)
