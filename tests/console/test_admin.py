@@ -270,7 +270,7 @@ def test_nothing_that_is_told_holds_a_secret() -> None:
             for kind in (FailureKind.SERVER_ERROR, FailureKind.INVALID_REQUEST):
                 failure = Failure(kind, said if kind is FailureKind.SERVER_ERROR else "your prompt was: ...")
                 attempt = Attempt("openai/gpt-4.1", 0, Outcome.FAILURE, failure, 0.0, None, 0.1)
-                window_of(s).meter.request_ended(record(attempts=(attempt,), status=502, code=kind.value))
+                s.gateway.services.bus.request_ended(record(attempts=(attempt,), status=502, code=kind.value))
             shown = (await api(s, "GET", "/snapshot")).body.decode()
             assert "[redacted] or [redacted]" in shown
             for secret in ("sk-lab-openai", "sk-proj", "your prompt"):

@@ -21,6 +21,7 @@ from standfast.console.meter import EVENTS, RECENT, TROUBLED, Meter, troubled
 from standfast.console.sampler import Durations, Sampler, durations, quantiles
 from standfast.console.surroundings import Surroundings
 from standfast.console.window import Window
+from standfast.engine.bus import Bus
 from standfast.engine.gateway import Gateway
 from standfast.hooks.prometheus import PrometheusHook
 
@@ -48,7 +49,7 @@ SPOKE = Attempt("twin/gpt-4.1", 0, Outcome.SUCCESS, None, 0.1, 0.2, 0.3, Usage(1
 def test_what_counts_as_trouble(told: dict[str, object], trouble: bool) -> None:
     """An error, a failed attempt, a stand-in for an answer; not a lost hedge, nor a client that left."""
     meter = Meter(ManualClock())
-    meter.request_ended(record(**told))
+    Bus([meter]).request_ended(record(**told))
     assert len(meter.collect()) == 1
     assert (troubled(record(**told)), meter.troubles, len(meter.troubled)) == (trouble, trouble, trouble)
 
@@ -56,6 +57,7 @@ def test_what_counts_as_trouble(told: dict[str, object], trouble: bool) -> None:
 def test_saved_is_who_was_answered_by_another() -> None:
     """Another target than the first choice answered, tried or not; no stand-in, and none that failed in the end."""
     meter = Meter(ManualClock())
+    bus = Bus([meter])
     for told in (
         {"fallback": True, "attempts": (SPOKE,)},
         {"fallback": True, "attempts": (FAILED, SPOKE)},
@@ -64,16 +66,16 @@ def test_saved_is_who_was_answered_by_another() -> None:
         {"fallback": True, "status": 200, "code": "broken_stream"},
         {},
     ):
-        meter.request_ended(record(**told))
-    meter.collect()
+        bus.request_ended(record(**told))
     assert meter.saved == 2
 
 
 def test_memory_is_bounded() -> None:
     """However much happens, the newest are kept and no more; events count on."""
     meter = Meter(ManualClock())
+    bus = Bus([meter])
     for number in range(5_000):
-        meter.request_ended(record(id=str(number), code="x", status=500))
+        bus.request_ended(record(id=str(number), code="x", status=500))
         meter.changed(Change("breaker", str(number), "closed", "open", "why"))
     newest = meter.collect()
     assert (len(newest), len(meter.troubled), len(meter.events)) == (RECENT, TROUBLED, EVENTS)

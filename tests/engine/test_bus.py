@@ -5,7 +5,9 @@ import logging
 from collections.abc import Callable
 
 import pytest
+from msgspec.structs import replace
 
+from standfast.canon.attempt import Attempt, Outcome
 from standfast.canon.deployment import Operation
 from standfast.canon.instants import Wall
 from standfast.canon.record import Change, RequestRecord
@@ -125,6 +127,50 @@ def test_an_order_to_stop_is_not_swallowed(error: type[BaseException]) -> None:
             told()
     bus.changed([change("more")])
     assert ear.heard == ["stop", "stop", "after", "more"]
+
+
+class KeenEar(Ear):
+    """A hook that cares for what is unusual."""
+
+    def request_unusual(self, record: RequestRecord) -> None:
+        """A request went another way than most."""
+        self.heard.append(f"unusual {record.id}")
+        self.react(f"unusual {record.id}")
+
+
+def test_who_cares_for_the_unusual_is_told_of_it_once_more() -> None:
+    """After everybody has heard of the request, also of one that a hook's reaction ended; of no other request."""
+    tried = Attempt("p/m", 0, Outcome.SUCCESS, None, 0.0, 0.1, 0.2)
+    odd = {"code": "no_target", "fallback": True, "source": "cache", "attempts": (tried, tried)}
+    for name, value in odd.items():
+        other, keen = Ear(), KeenEar()
+        bus = Bus([other, keen])
+        bus.request_ended(replace(record("usual"), attempts=(tried,)))
+        bus.request_ended(replace(record("r"), **{name: value}))
+        assert (other.heard, keen.heard) == (["usual", "r"], ["usual", "r", "unusual r"]), name
+
+    def react(heard: str) -> None:
+        if heard == "open":
+            bus.request_ended(replace(record("cut off"), code="server_error"))
+
+    ears = [Ear(react), KeenEar()]
+    bus = Bus(ears)
+    bus.changed([change("open"), change("unhealthy")])
+    assert ears[1].heard == ["open", "unhealthy", "cut off", "unusual cut off"]
+
+
+def test_a_hook_that_stumbles_over_the_unusual_is_unplugged() -> None:
+    """As one that stumbles over anything else, and the others hear all."""
+
+    def fails(heard: str) -> None:
+        if heard.startswith("unusual"):
+            raise RuntimeError
+
+    broken, keen = KeenEar(fails), KeenEar()
+    bus = Bus([broken, keen])
+    for name in ("r", "s"):
+        bus.request_ended(replace(record(name), code="server_error"))
+    assert (broken.heard, keen.heard) == (["r", "unusual r"], ["r", "unusual r", "s", "unusual s"])
 
 
 def test_a_hook_may_force_a_breaker() -> None:

@@ -1,7 +1,8 @@
 """What the console hears on the bus: every change of state, and the newest requests.
 
-This is a hook (`hooks.base`), told of every request: what it does then is one append in C, everything else waits for
-the window, which collects ten times a second. A method in Python in its place cost every request some microseconds.
+This is a hook (`hooks.base`). Of most requests it keeps the newest for a moment, which is one append in C; those that
+went another way than most it looks at. Keeping all of them for a tenth of a second cost a twentieth of a request's CPU:
+what one request leaves behind, the next one finds in the caches, unless it is kept.
 """
 
 from collections import deque
@@ -13,10 +14,7 @@ from standfast.clock import Clock
 from standfast.console.messages import EventRow
 
 RECENT: Final = 32
-"""Requests of one collection that are kept."""
-
-UNCOLLECTED: Final = 20_000
-"""Requests that may wait to be collected; the oldest are forgotten."""
+"""Requests that are kept until they are collected."""
 
 TROUBLED: Final = 200
 """Requests kept that did not go as they should."""
@@ -34,8 +32,7 @@ class Meter:
         clock: for the instant of a change; a request brings its own.
 
     Attributes:
-        request_ended: remembers a request.
-        recent: the requests that wait to be collected, oldest first.
+        request_ended: remembers a request until newer ones have come.
         troubled: the newest that did not go as they should, oldest first.
         events: the newest changes, oldest first.
         troubles: requests that did not go as they should, in all.
@@ -45,10 +42,10 @@ class Meter:
 
     __slots__ = (
         "_clock",
+        "_newest",
         "_seq",
         "events",
         "on_event",
-        "recent",
         "request_ended",
         "saved",
         "troubled",
@@ -58,8 +55,8 @@ class Meter:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._seq = 0
-        self.recent: deque[RequestRecord] = deque(maxlen=UNCOLLECTED)
-        self.request_ended: Callable[[RequestRecord], None] = self.recent.append
+        self._newest: deque[RequestRecord] = deque(maxlen=RECENT)
+        self.request_ended: Callable[[RequestRecord], None] = self._newest.append
         self.troubled: deque[RequestRecord] = deque(maxlen=TROUBLED)
         self.events: deque[EventRow] = deque(maxlen=EVENTS)
         self.troubles = 0
@@ -67,16 +64,13 @@ class Meter:
         self.on_event: Callable[[EventRow], None] | None = None
 
     def collect(self) -> list[RequestRecord]:
-        """Look at all requests since this was called last; the newest of them, `RECENT` at most, oldest first."""
-        fresh = list(self.recent)
-        self.recent.clear()
-        for record in fresh:
-            if record.code or record.fallback or record.source or len(record.attempts) > 1:
-                self._look(record)
-        return fresh[-RECENT:]
+        """The newest requests since this was called last, oldest first."""
+        fresh = list(self._newest)
+        self._newest.clear()
+        return fresh
 
-    def _look(self, record: RequestRecord) -> None:
-        """One that is not the usual kind."""
+    def request_unusual(self, record: RequestRecord) -> None:
+        """Count it, and keep it if it went wrong."""
         if record.fallback and not record.code and not record.source:
             self.saved += 1
         if troubled(record):

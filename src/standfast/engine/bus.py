@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Iterable
 
 from standfast.canon.record import Change, RequestRecord
-from standfast.hooks.base import Hook
+from standfast.hooks.base import Hook, WatchfulHook
 
 log = logging.getLogger("standfast")
 
@@ -24,16 +24,21 @@ ROUNDS = 100
 class Bus:
     """All hooks of one gateway. Costs nothing while there are none."""
 
-    __slots__ = ("_hooks", "_round", "_waiting")
+    __slots__ = ("_hooks", "_round", "_waiting", "_watchful")
 
     def __init__(self, hooks: Iterable[Hook] = ()) -> None:
-        self._hooks = list(hooks)
+        self._hooks: list[Hook] = []
+        self._watchful: list[WatchfulHook] = []
+        for hook in hooks:
+            self.plug(hook)
         self._round = 0  # 0 while nothing is being told, 1 for what happened, 2 for what a hook did about it ...
         self._waiting: deque[tuple[int, RequestRecord | Change]] = deque()  # each with its round
 
     def plug(self, hook: Hook) -> None:
         """Add a listener."""
         self._hooks.append(hook)
+        if isinstance(hook, WatchfulHook):
+            self._watchful.append(hook)
 
     def request_ended(self, record: RequestRecord) -> None:
         """A request got its one outcome."""
@@ -42,11 +47,13 @@ class Bus:
             return
         self._round = 1
         try:
-            for hook in self._hooks:
+            for hook in self._hooks:  # `_tell_ended`; this is every request's, and a call more would be, too
                 try:
                     hook.request_ended(record)
                 except BROKEN as error:
                     self._unplug(hook, error)
+            if record.code or record.fallback or record.source or len(record.attempts) > 1:
+                self._tell_unusual(record)
             if self._waiting:
                 self._tell()
         finally:
@@ -70,6 +77,7 @@ class Bus:
             except BROKEN:
                 log.exception("hook %s failed while closing", type(hook).__name__)
         self._hooks = []
+        self._watchful = []
 
     def _append(self, events: Iterable[RequestRecord | Change]) -> None:
         """Let events wait until those before them have been told.
@@ -85,15 +93,32 @@ class Bus:
         waiting = self._waiting
         while waiting:
             self._round, event = waiting.popleft()
+            if not isinstance(event, Change):
+                self._tell_ended(event)
+                continue
             for hook in self._hooks:
                 try:
-                    if isinstance(event, Change):
-                        hook.changed(event)
-                    else:
-                        hook.request_ended(event)
+                    hook.changed(event)
                 except BROKEN as error:
                     self._unplug(hook, error)
 
+    def _tell_ended(self, record: RequestRecord) -> None:
+        for hook in self._hooks:
+            try:
+                hook.request_ended(record)
+            except BROKEN as error:
+                self._unplug(hook, error)
+        if record.code or record.fallback or record.source or len(record.attempts) > 1:
+            self._tell_unusual(record)
+
+    def _tell_unusual(self, record: RequestRecord) -> None:
+        for hook in self._watchful:
+            try:
+                hook.request_unusual(record)
+            except BROKEN as error:
+                self._unplug(hook, error)
+
     def _unplug(self, hook: Hook, error: BaseException) -> None:
         self._hooks = [other for other in self._hooks if other is not hook]
+        self._watchful = [other for other in self._watchful if other is not hook]
         log.error("hook %s raised and is unplugged; requests go on", type(hook).__name__, exc_info=error)
