@@ -17,7 +17,7 @@ from standfast.clock import ManualClock
 from standfast.config.load import from_mapping
 from standfast.console.history import DRAWN, MINUTES, SECONDS, History, drawn
 from standfast.console.messages import EventRow, Sample
-from standfast.console.meter import EVENTS, RECENT, TROUBLED, Meter, troubled
+from standfast.console.meter import EVENTS, OFTEN, RECENT, SELDOM, TROUBLED, Meter, troubled
 from standfast.console.sampler import Durations, Sampler, durations, quantiles
 from standfast.console.surroundings import Surroundings
 from standfast.console.window import Window
@@ -159,6 +159,20 @@ def test_each_of_the_newest_requests_is_collected_once() -> None:
             meter.request_ended(each)
         assert meter.collect() == batch[-RECENT:]
         assert meter.collect() == []
+
+
+def test_it_is_collected_before_more_has_come_than_is_kept() -> None:
+    """As often as half of the room needs to fill, but not oftener than ten times a second; without requests seldom."""
+    clock = ManualClock()
+    meter = Meter(clock)
+    paused: list[float] = []
+    for rate in (0, 20, 20, 100, 100, 1_000, 1_000, 20, 20, 0):
+        clock.advance(meter.pause)
+        for _ in range(round(rate * meter.pause)):
+            meter.request_ended(record())
+        meter.collect()
+        paused.append(round(meter.pause, 2))
+    assert paused == [SELDOM, 0.8, 0.8, 0.4, 0.2, OFTEN, OFTEN, 0.8, 0.8, SELDOM]
 
 
 def test_minutes_are_made_of_their_seconds() -> None:

@@ -293,3 +293,48 @@ def test_an_error_of_ours_is_an_attempt_that_failed(
         assert [type(each["exception"]) for each in reports] == [LookupError]
 
     run(scenario)
+
+
+GOOD: dict[str, object] = {
+    "id": "x",
+    "choices": [{"index": 0, "message": {"role": "assistant", "content": "hi"}, "finish_reason": "stop"}],
+    "usage": {"prompt_tokens": 1, "completion_tokens": 2},
+}
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [
+        (http_answer(200, GOOD), "success"),
+        (http_answer(200, {"error": {"message": "no", "code": "insufficient_quota"}}), "quota_exhausted"),
+        (http_answer(200, b"<html>busy</html>"), "invalid_reply"),
+        (http_answer(200, {"choices": []}), "empty_reply"),
+        (http_answer(200, b"  \n "), "invalid_reply"),
+        (http_answer(200, {**GOOD, "padding": "x" * 5_000}), "invalid_reply"),
+        (http_answer(201, GOOD), "success"),
+        (http_answer(429, {"error": {"message": "slow"}}, "retry-after: 7"), "rate_limited"),
+        (http_answer(500, b"x" * 5_000), "invalid_reply"),
+        (http_answer(503, {"error": {"message": "busy"}}), "overloaded"),
+        (http_answer(204, b""), "invalid_reply"),
+    ],
+)
+def test_in_one_piece_or_two_an_answer_means_the_same(answer: bytes, kind: str) -> None:
+    """C6: its bytes come at once, or the head's end a moment later: one verdict, and the same books."""
+
+    async def scenario() -> None:
+        cut = answer.index(b"\r\n\r\n")
+        told: list[list[object]] = []
+        for pieces in ((answer,), (answer[:cut], answer[cut:])):
+            async with (
+                raw_upstream(*pieces, pause=0.05) as raw,
+                stack(WITH_RAW, providers={"raw": raw.provider}, server={"upstream": {"reply_bytes": 4_096}}) as s,
+            ):
+                reply = await ask(s)
+                assert finished(reply)
+                record = s.recorder.records[-1]
+                told.append([attempt.usage for attempt in record.attempts])
+                told[-1] += [kinds(record), [attempt.failure for attempt in record.attempts], reply.status]
+        assert kinds(record)[0] == kind
+        assert told[0] == told[1]
+
+    run(scenario)

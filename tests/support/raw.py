@@ -37,10 +37,10 @@ async def raw_upstream(*pieces: bytes, then_close: bool = True, pause: float = 0
             raw.requests.append(head)
             size = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
             await reader.readexactly(size)
-            for piece in pieces:
+            for number, piece in enumerate(pieces):
+                await asyncio.sleep(pause if number else 0)
                 writer.write(piece)
                 await writer.drain()
-                await asyncio.sleep(pause)
             if then_close:
                 writer.close()
             else:

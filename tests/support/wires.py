@@ -14,7 +14,7 @@ from standfast.canon.instants import Monotonic
 from standfast.canon.rates import Rate
 from standfast.engine.call import Call as EngineCall
 from standfast.engine.repeat import RepeatCall
-from standfast.http1.base import Origin, UpstreamListener
+from standfast.http1.base import Origin, UpstreamListener, WholeAnswer
 from standfast.policy.timeouts import Deadlines
 from standfast.sim.call import FLOWING, OVER, WAITING
 from standfast.sim.crowd import Request
@@ -65,7 +65,7 @@ class Performance:
         self.first_at = math.inf
         self.said = 0  # tokens
         self._silent_at = math.inf
-        self._listener: UpstreamListener | None = listener
+        self._listener: EngineCall | None = listener
         self._model = listener.target.deployment.model
         self._repeats = isinstance(listener, RepeatCall)
         self._alike_to = alike
@@ -160,15 +160,16 @@ class Performance:
             self.held = False
             self.station.leave(now)
 
-    def _whole(self, listener: UpstreamListener) -> None:
+    def _whole(self, listener: EngineCall) -> None:
         usage = {"prompt_tokens": self.prompt, "completion_tokens": self.completion}
         if self.request.stream:
             listener.body(event({"delta": {}, "finish_reason": "stop"}, usage=usage) + b"data: [DONE]\n\n")
         else:
             message = {"role": "assistant", "content": "well"}
             choice = {"index": 0, "message": message, "finish_reason": "stop"}
-            listener.head(200, [*HEADERS, *self._rates()])
-            listener.body(msgspec.json.encode({"id": "x", "choices": [choice], "usage": usage}))
+            body = msgspec.json.encode({"id": "x", "choices": [choice], "usage": usage})
+            listener.whole(200, [*HEADERS, *self._rates()], body)
+            return
         listener.end()
 
     def _rates(self) -> list[tuple[bytes, bytes]]:
@@ -232,11 +233,17 @@ class Wires:
         self._request_of = request_of
         self._alike = alike
 
-    def send(
-        self, origin: Origin, request: bytes, listener: EngineCall, connect_timeout: float, tls_timeout: float
+    def send(  # noqa: PLR0917 - the client's
+        self,
+        origin: Origin,
+        request: bytes,
+        listener: EngineCall,
+        connect_timeout: float,
+        tls_timeout: float,
+        whole: WholeAnswer | None,
     ) -> Performance:
         """A request goes out."""
-        del request, connect_timeout, tls_timeout
+        del request, connect_timeout, tls_timeout, whole  # the listener is known to hear whole answers
         performance = Performance(self._stations[origin.host], self._request_of(listener), listener, self._alike)
         performance.station.take(performance, self._world.now)  # type: ignore[arg-type]  # stands for a call
         return performance

@@ -16,6 +16,9 @@ from standfast.console.messages import EventRow
 RECENT: Final = 32
 """Requests that are kept until they are collected."""
 
+OFTEN, SELDOM = 0.1, 1.0
+"""Seconds between two collections: at least while many requests come, and while there are none."""
+
 TROUBLED: Final = 200
 """Requests kept that did not go as they should."""
 
@@ -33,6 +36,7 @@ class Meter:
 
     Attributes:
         request_ended: remembers a request until newer ones have come.
+        pause: seconds until about half as many as are kept have come; to be collected then.
         troubled: the newest that did not go as they should, oldest first.
         events: the newest changes, oldest first.
         troubles: requests that did not go as they should, in all.
@@ -42,10 +46,12 @@ class Meter:
 
     __slots__ = (
         "_clock",
+        "_collected",
         "_newest",
         "_seq",
         "events",
         "on_event",
+        "pause",
         "request_ended",
         "saved",
         "troubled",
@@ -54,7 +60,9 @@ class Meter:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
+        self._collected = clock.now()
         self._seq = 0
+        self.pause = OFTEN
         self._newest: deque[RequestRecord] = deque(maxlen=RECENT)
         self.request_ended: Callable[[RequestRecord], None] = self._newest.append
         self.troubled: deque[RequestRecord] = deque(maxlen=TROUBLED)
@@ -67,6 +75,9 @@ class Meter:
         """The newest requests since this was called last, oldest first."""
         fresh = list(self._newest)
         self._newest.clear()
+        now = self._clock.now()
+        took, self._collected = now - self._collected, now
+        self.pause = max(OFTEN, min(SELDOM, took * RECENT / (2 * len(fresh)))) if fresh else SELDOM
         return fresh
 
     def request_unusual(self, record: RequestRecord) -> None:

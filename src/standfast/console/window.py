@@ -44,9 +44,6 @@ log = logging.getLogger("standfast")
 TIMED: Final = 512
 """Requests of a second from which its quantiles are told."""
 
-COLLECT: Final = 0.1
-"""Seconds between two looks at the newest requests."""
-
 PERIOD: Final = 1.0
 """Seconds between ticks."""
 
@@ -128,8 +125,8 @@ class Window:
         due = loop.time()
         while True:
             due = max(due + PERIOD, loop.time())
-            while loop.time() < due - COLLECT:
-                await asyncio.sleep(COLLECT)
+            while loop.time() < due - self.meter.pause:
+                await asyncio.sleep(self.meter.pause)
                 self.collect()
             await asyncio.sleep(max(0.0, due - loop.time()))
             try:
@@ -145,7 +142,7 @@ class Window:
             self.feed.renew()  # to be told anything they must be let in, and are not
 
     def collect(self) -> None:
-        """Keep the newest requests of the running second: so many of each tenth of it as the meter holds."""
+        """Keep the newest requests of the running second: all or, of each tenth of it, as many as the meter holds."""
         self._fresh.extend(self.meter.collect())
 
     def tick(self) -> None:

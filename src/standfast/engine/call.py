@@ -14,7 +14,7 @@ from standfast.providers.base import CLASSIFIED_BODY_BYTES, Answer
 
 GOOD = 2
 """HTTP's class of success."""
-TOO_MANY = 429
+OK, TOO_MANY = 200, 429
 BLANK = b" \r\n\xef\xbb\xbf"
 SSE = (b"data:", b"event:", b":", b"id:", b"retry:")
 """How server-sent events begin, behind blank lines and a byte order mark."""
@@ -32,10 +32,10 @@ class Call(Lifeline):
 
     def start(self, request: bytes) -> None:
         """Send the request; from now on exactly one end is reported to the drive."""
-        demands = self._drive.demands
-        if demands is not None:
-            self._gate = demands.gate(self.target.name)
-        self._send(self, request)
+        drive = self._drive
+        if drive.demands is not None:
+            self._gate = drive.demands.gate(self.target.name)
+        self._send(self, None if drive.stream else self.whole, request)
 
     # what the upstream tells (http1.base.UpstreamListener)
 
@@ -107,6 +107,24 @@ class Call(Lifeline):
             self._whole(self._body[0] if len(self._body) == 1 else b"".join(self._body))
         else:
             self._fail(self._classify(b"".join(self._body)[:CLASSIFIED_BODY_BYTES]))
+
+    def whole(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
+        """All of that at once, where no stream was asked for."""
+        drive = self._drive
+        if status != OK or len(body) > drive.services.reply_bytes:
+            self.head(status, headers)
+            self.body(body)
+            if self._phase is not OVER:
+                self.end()
+            return
+        self._status = status
+        self._headers = headers
+        seat = self.permit.seat
+        if seat.unread:
+            seat.unread -= 1
+        else:
+            drive.told(self, headers)
+        self._whole(body)
 
     def lost(self, failure: Failure) -> None:
         """There will be no more."""

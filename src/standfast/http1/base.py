@@ -4,7 +4,8 @@ Everything here is called back synchronously on the event loop's thread; nothing
 its object has ended does nothing.
 """
 
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
 import msgspec
 
@@ -145,6 +146,10 @@ class UpstreamListener(Protocol):
     def lost(self, failure: Failure) -> None:
         """There will be no (further) answer: connect_failed, connect_timeout, broken_stream or invalid_reply."""
         ...
+
+
+WholeAnswer: TypeAlias = Callable[[int, list[tuple[bytes, bytes]], bytes], None]
+"""In place of a listener's `head`, `body` and `end`: status, headers and body of an answer that came in one piece."""
 
 
 class UpstreamCall(Protocol):

@@ -19,7 +19,7 @@ import msgspec
 from standfast.canon.failure import Failure, FailureKind
 from standfast.canon.instants import Monotonic
 from standfast.clock import Clock
-from standfast.http1.base import Origin, UpstreamListener
+from standfast.http1.base import Origin, UpstreamListener, WholeAnswer
 from standfast.http1.client_request import RequestHead, build_request
 from standfast.http1.dial import Dialer, DialError, Resolver, SystemResolver, translate
 from standfast.http1.egress import Egress, read_proxy
@@ -47,6 +47,7 @@ class Call(msgspec.Struct, eq=False):
     listener: UpstreamListener
     connect_timeout: float
     tls_timeout: float
+    whole: WholeAnswer | None = None
     connection: Connection | None = None
     dialling: "asyncio.Task[None] | None" = None
     paused: bool = False
@@ -128,13 +129,14 @@ class UpstreamClient:
         """Connections to an origin that wait for a request."""
         return len(self._idle.get(origin, ()))
 
-    def send(
+    def send(  # noqa: PLR0917 - on every attempt: keywords cost more
         self,
         origin: Origin,
         request: bytes,
         listener: UpstreamListener,
         connect_timeout: float,
         tls_timeout: float,
+        whole: WholeAnswer | None = None,
     ) -> Call:
         """Send a complete HTTP/1.1 request (head and body; not `HEAD`). The listener is never called from inside.
 
@@ -144,6 +146,7 @@ class UpstreamClient:
             listener: hears the answer.
             connect_timeout: seconds for name and TCP together, if a connection must be opened.
             tls_timeout: seconds for the TLS handshake.
+            whole: hears an answer that comes in one piece, instead of the listener.
         """
         idle = self._idle.get(origin)
         if idle:
@@ -153,10 +156,10 @@ class UpstreamClient:
                 if now - connection.since > self._idle_timeout or connection.transport.real.is_closing():
                     connection.transport.abort()
                     continue
-                call = Call(self, origin, request, listener, connect_timeout, tls_timeout, connection)
+                call = Call(self, origin, request, listener, connect_timeout, tls_timeout, whole, connection)
                 connection.begin(call, request, now)
                 return call
-        call = Call(self, origin, request, listener, connect_timeout, tls_timeout)
+        call = Call(self, origin, request, listener, connect_timeout, tls_timeout, whole)
         self._dial(call)
         return call
 

@@ -169,26 +169,35 @@ class Connection(AnswerReader):
             headers = self._head
             if headers is not None:
                 self._head = None
+                if self._complete and call.whole is not None and len(self._parts) == 1 and self._decoder is None:
+                    status, body = self._status, self._parts.pop()
+                    self._let_go(call)
+                    call.whole(status, headers, body)
+                    return
                 self._quiet = 0
                 call.request = b""  # a byte has come: it is never repeated
                 call.listener.head(self._status, headers)
-            if self._parts:
-                parts = self._parts
-                data = parts[0] if len(parts) == 1 else b"".join(parts)
-                parts.clear()
-                self._quiet = 0
-                if self._decoder is not None:
-                    self._decoder.push(data)
-                elif self.call is call:
-                    call.listener.body(data)
-            if self._decoder is not None and not self._decode(call, self._decoder):
-                return
-            if self._complete and self.call is call:
-                self._finish(call)
+            self._deliver_body(call)
         except ContentError as error:
             self._fail(FailureKind.INVALID_REPLY, str(error))
         except Exception as error:  # noqa: BLE001 - a listener may raise anything; it must not take the loop down
             self._raised(call, error)
+
+    def _deliver_body(self, call: "Call") -> None:
+        parts, decoder = self._parts, self._decoder
+        if parts:
+            data = parts[0] if len(parts) == 1 else b"".join(parts)
+            parts.clear()
+            self._quiet = 0
+            if decoder is not None:
+                decoder.push(data)
+            elif self.call is call:
+                call.listener.body(data)
+        if decoder is not None and not self._decode(call, decoder):
+            return
+        if self._complete and self.call is call:
+            self._let_go(call)
+            call.listener.end()
 
     def _decode(self, call: "Call", decoder: Decoder) -> bool:
         """Hand on inflated bytes until there are no more or the listener has had enough; False if some remain."""
@@ -203,8 +212,8 @@ class Connection(AnswerReader):
             decoder.finish()
         return True
 
-    def _finish(self, call: "Call") -> None:
-        """A well-formed end. The connection is parked first, so that a request sent from `end` may use it."""
+    def _let_go(self, call: "Call") -> None:
+        """A well-formed end. To be told afterwards: then a request that is sent from there may use the connection."""
         keep = self._keep and not self._unwritten
         self._unlink(call)
         if keep:
@@ -215,7 +224,6 @@ class Connection(AnswerReader):
             self._client.park(self)
         else:
             self.transport.abort()
-        call.listener.end()
 
     def _unlink(self, call: "Call") -> None:
         self.call = None
