@@ -5,9 +5,10 @@ from collections.abc import Sequence
 import msgspec
 
 from standfast.canon.failure import Failure, FailureKind
-from standfast.engine.judging import Gate
+from standfast.engine.judging import Demands, Gate
 from standfast.engine.lifeline import DRAINING, FINISHING, FLOWING, GRACE, OVER, WAITING, Lifeline
 from standfast.engine.verdict import Unclassified, verdict
+from standfast.engine.watch import UNTOUCHED
 from standfast.formats._translate import relay_for
 from standfast.formats.base import StreamRelay
 from standfast.providers.base import CLASSIFIED_BODY_BYTES, Answer
@@ -30,12 +31,26 @@ class Call(Lifeline):
     _size: int = 0
     _shortened: bool = False  # events that change nothing do not come here, if that is possible
 
+    def guard(self, demands: Demands) -> None:
+        """Let nothing pass that does not meet these; before it is sent."""
+        self._gate = demands.gate(self.target.name)
+
     def start(self, request: bytes) -> None:
         """Send the request; from now on exactly one end is reported to the drive."""
-        drive = self._drive
-        if drive.demands is not None:
-            self._gate = drive.demands.gate(self.target.name)
-        self._send(self, None if drive.stream else self.whole, request)
+        drive, lane, limits = self._drive, self._lane, self._limits
+        lane.due = limits.first_content
+        lane.gap = limits.gap
+        lane.end = limits.end
+        if lane.touched >= 0:
+            lane.touched = UNTOUCHED
+        whole = None if drive.stream else self.whole
+        upstream = drive.services.client.send(self.outlet.origin, request, self, limits.connect, limits.tls, whole)
+        if self._phase is OVER:
+            upstream.cancel()
+        else:
+            self._upstream = upstream
+            if self._paused:
+                upstream.pause()
 
     # what the upstream tells (http1.base.UpstreamListener)
 

@@ -7,7 +7,6 @@ import msgspec
 from standfast.canon.attempt import reported
 from standfast.canon.instants import NEVER, Monotonic, Wall
 from standfast.canon.record import RequestRecord
-from standfast.canon.usage import Usage
 from standfast.engine.answers import Reserve, Served
 from standfast.engine.inquiry import Inquiry
 from standfast.engine.judging import Demands
@@ -214,13 +213,6 @@ class Delivery(msgspec.Struct, eq=False):
             self.services.watch.lanes.discard(self._reminder)
             self._reminder = None
 
-    def _used(self) -> Usage | None:
-        """Tokens of the answer: of the last attempt, or of all that gave a part of it."""
-        attempts = self.exchange.attempts
-        if not self.resumed:
-            return attempts[-1].usage if attempts else None
-        return reported(attempts)
-
     def conclude(self, status: int, code: str) -> None:
         """Tell the hooks what became of the request."""
         services, ask, attempts = self.services, self.exchange.ask, self.exchange.attempts
@@ -233,6 +225,9 @@ class Delivery(msgspec.Struct, eq=False):
             upstream += attempt.ended - attempt.started
         total = services.clock.now() - arrived
         served, kept = self.served, self.kept
+        usage = None
+        if kept is None and attempts:
+            usage = reported(attempts) if self.resumed else attempts[-1].usage  # of all that gave a part of the answer
         services.bus.request_ended(
             RequestRecord(
                 self.id,
@@ -249,7 +244,7 @@ class Delivery(msgspec.Struct, eq=False):
                 None if self._first is None else self._first - arrived,
                 total,
                 upstream,
-                self._used() if kept is None else None,
+                usage,
                 ask.session,
                 ask.tags,
                 ask.priority,

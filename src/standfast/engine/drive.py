@@ -258,6 +258,8 @@ class Drive(Attempts):
                 self.services.watch.enter(self)
         if self._paused:
             call.pause()
+        if self.demands is not None:
+            call.guard(self.demands)
         heads = outlet.heads[operation, self.stream]
         if purpose is RESUME and outlet.rest_heads:
             heads = outlet.rest_heads

@@ -19,7 +19,7 @@ from standfast.canon.usage import Usage
 from standfast.engine.outlet import Outlet
 from standfast.engine.watch import UNTOUCHED, Lane
 from standfast.formats.base import Format, StreamRelay
-from standfast.http1.base import UpstreamCall, UpstreamListener, WholeAnswer
+from standfast.http1.base import UpstreamCall
 from standfast.policy.fleet import Permit
 from standfast.policy.route import Target
 from standfast.policy.timeouts import Deadlines
@@ -57,22 +57,6 @@ class Lifeline(msgspec.Struct, eq=False):
     _relay: StreamRelay | None = None
     _paused: bool = False
     _upstream: UpstreamCall | None = None
-
-    def _send(self, listener: UpstreamListener, whole: WholeAnswer | None, request: bytes) -> None:
-        lane, limits = self._lane, self._limits
-        lane.due = limits.first_content
-        lane.gap = limits.gap
-        lane.end = limits.end
-        if lane.touched >= 0:
-            lane.touched = UNTOUCHED
-        client = self._drive.services.client
-        upstream = client.send(self.outlet.origin, request, listener, limits.connect, limits.tls, whole)
-        if self._phase is OVER:
-            upstream.cancel()
-        else:
-            self._upstream = upstream
-            if self._paused:
-                upstream.pause()
 
     # what the drive tells
 

@@ -90,6 +90,10 @@ class _Tokens:
     def add(self, usage: Usage) -> None:
         self.prompt.value += usage.prompt
         self.completion.value += usage.completion
+        self.add_parts(usage)
+
+    def add_parts(self, usage: Usage) -> None:
+        """Tokens that are counted once more, as what they are."""
         if usage.cached:
             self.cached.value += usage.cached
         if usage.cache_written:
@@ -165,14 +169,17 @@ class PrometheusHook:
             row.attempt.value += 1
         elif attempts:
             self._several(attempts)
-        if (record.fallback and not record.source) or (
-            len(attempts) > 1 and attempts[-1].deployment != attempts[0].deployment
-        ):
+            if attempts[-1].deployment != attempts[0].deployment and (not record.fallback or record.source):
+                row.failovers.value += 1
+        if record.fallback and not record.source:
             row.failovers.value += 1
         usage = record.usage
-        if len(attempts) <= 1 and usage is not None:
+        if usage is not None and (row.attempt is not None or not attempts):
             tokens = self._token_rows.get(record.deployment) or self._token_row(record.deployment)
-            tokens.add(usage)
+            tokens.prompt.value += usage.prompt  # as `add` does, without the call
+            tokens.completion.value += usage.completion
+            if usage.cached or usage.cache_written or usage.reasoning:
+                tokens.add_parts(usage)
 
     def _several(self, attempts: Sequence[Attempt]) -> None:
         """Each attempt's tokens are its own deployment's; hedges and repetitions are counted once more, as such."""

@@ -174,7 +174,11 @@ class ServerProtocol(Connection):
         self._state = self._timed = IDLE
         if not self.write_paused:
             serving = self.serving
-            self._put_off(serving.clock.now() + serving.idle_timeout)
+            due = serving.clock.now() + serving.idle_timeout
+            if due < self.deadline:
+                self._due(due)
+            else:  # `_put_off`: this is every answer's, and a call more would be, too
+                self.deadline = due
         if not self._advancing and (self._reader.data or self._eof):
             self._advance()
 

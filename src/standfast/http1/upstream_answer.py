@@ -17,7 +17,7 @@ from standfast.http1.settings import UpstreamLimits
 HEADER_COUNT: Final = 1000
 """Most header lines of one answer."""
 
-_FRAMING = frozenset((b"content-length", b"transfer-encoding", b"content-encoding"))
+_LENGTH, _TRANSFER, _CODING = b"content-length", b"transfer-encoding", b"content-encoding"
 _FIRST_STATUS, _FINAL_STATUS, _SWITCHING = 100, 200, 101
 _WITHOUT_BODY = frozenset((204, 304))
 
@@ -91,24 +91,29 @@ class AnswerReader(asyncio.Protocol):
             self._check_interim(status)
             return
         self._close_delimited = status not in _WITHOUT_BODY
+        named = dict(headers)
+        if _TRANSFER in named or _CODING in named:
+            headers = self._frame(headers)
+        elif _LENGTH in named:
+            self._close_delimited = False
+        self._head = headers
+        self._status = status
+
+    def _frame(self, headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+        """Find out how the body is wrapped; what is left of the headers for the listener, who sees it unwrapped."""
         for name, value in headers:
-            if name not in _FRAMING:
-                continue
-            if name == b"content-length":
+            if name == _LENGTH:
                 self._close_delimited = False
-            elif name == b"transfer-encoding":
+            elif name == _TRANSFER:
                 # Other transfer codings would need decoding; twice `chunked` has no meaning.
                 if value.strip().lower() != b"chunked" or not self._close_delimited:
                     raise InvalidAnswer("unknown transfer-encoding")
                 self._close_delimited = False
-            elif value.strip().lower() not in (b"", b"identity"):
+            elif name == _CODING and value.strip().lower() not in (b"", b"identity"):
                 self._expect_coded(value.strip().lower())
-        if self._decoder is not None:
-            # They describe bytes that the listener will not see.
-            gone = (b"content-encoding", b"content-length")
-            headers = [header for header in headers if header[0] not in gone]
-        self._head = headers
-        self._status = status
+        if self._decoder is None:
+            return headers
+        return [header for header in headers if header[0] not in (_CODING, _LENGTH)]
 
     def _check_interim(self, status: int) -> None:
         if status == _SWITCHING or status < _FIRST_STATUS:

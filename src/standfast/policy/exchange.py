@@ -37,7 +37,7 @@ class Exchange(Running):
 
     def open(self, now: Monotonic) -> list[Step]:
         """The request is here."""
-        self._budget.started()
+        self._budget.in_flight += 1  # `started`: a call costs more than all it does
         ask, route, fleet = self.ask, self.route, self._fleet
         tiers = route.tiers[ask.operation]
         if tiers:
@@ -112,7 +112,7 @@ class Exchange(Running):
         self._committed = self.over = True
         self._run = None
         self._settle(run, SUCCESS, None, usage, now)
-        self._budget.ended()
+        self._budget.in_flight -= 1  # `ended`, the same
         return [Finish(permit)]
 
     def failed(
