@@ -4,6 +4,9 @@ import fcntl
 import io
 import json
 import os
+import random
+import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -181,6 +184,88 @@ def test_a_blocked_sink_never_blocks_requests(
         except BlockingIOError:
             hook._thread.join(0.01)
     assert rest.count(b'"req_1"') <= taken
+
+
+USUAL = replace(
+    PLAIN,
+    model="m",
+    deployment="local/m",
+    code="",
+    status=200,
+    fallback=False,
+    attempts=(Attempt("local/m", 0, Outcome.SUCCESS, None, 0.1, 0.3, 0.8),),
+)
+"""One whose line is built where it ends."""
+
+
+def test_lines_are_written_in_their_order_joined_or_not() -> None:
+    """Usual requests, others and changes, in all mixtures, while the writer takes what is there at any moment."""
+    stream, rng, told = io.StringIO(), random.Random(3), list[str]()
+    hook = LogHook(stream, Redactor())
+    hook._wake.set()
+    hook._thread.join()  # this test is the writer
+    for number in range(3_000):
+        kind = rng.choices(("usual", "other", "change"), (50, 1, 1))[0]
+        told.append(f"{kind}-{number}")
+        if kind == "change":
+            hook.changed(Change("breaker", told[-1], "closed", "open", "why"))
+        else:
+            hook.request_ended(replace(USUAL if kind == "usual" else RECORD, id=told[-1]))
+        if rng.random() < 0.01:
+            hook._drain()
+        elif rng.random() < 0.1 and hook._queue and isinstance(oldest := hook._queue[0], bytes):
+            stream.write(f"{oldest.decode()}\n")
+            hook._queue.popleft()
+    hook._drain()
+    rows = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert [row.get("id") or row["name"] for row in rows] == told
+    assert hook.dropped == 0
+
+
+def test_the_writer_may_take_lines_while_they_are_joined() -> None:
+    """Each is written once and in its order, however the two threads take turns."""
+    stream, before = io.StringIO(), sys.getswitchinterval()
+    hook = LogHook(stream, Redactor())
+    hook._wake.set()
+    hook._thread.join()
+    over = threading.Event()
+
+    def write() -> None:
+        while not over.is_set():
+            hook._drain()
+
+    writer = threading.Thread(target=write)
+    sys.setswitchinterval(1e-6)
+    try:
+        writer.start()
+        for number in range(5_000):
+            hook.request_ended(replace(USUAL, id=str(number)))
+    finally:
+        over.set()
+        writer.join()
+        sys.setswitchinterval(before)
+    hook._drain()
+    assert [json.loads(line)["id"] for line in stream.getvalue().splitlines()] == [str(n) for n in range(5_000)]
+    assert (hook.dropped, hook._taken) == (0, 5_000)
+
+
+@pytest.mark.parametrize("event", [USUAL, RECORD, CHANGE])
+def test_what_waits_is_bounded_in_lines(event: RequestRecord | Change, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Joined or not: no more than the capacity and one run, the oldest go, and each that goes is counted."""
+    monkeypatch.setattr(log, "PERIOD", 3_600.0)
+    stream = io.StringIO()
+    hook = LogHook(stream, Redactor(), capacity=1_000)
+    for number in range(10_000):
+        if isinstance(event, Change):
+            hook.changed(replace(event, name=str(number)))
+        else:
+            hook.request_ended(replace(event, id=str(number)))
+    hook.close()
+    rows = [json.loads(line) for line in stream.getvalue().splitlines()]
+    numbers = [row.get("id") or row["name"] for row in rows]
+    assert numbers == [str(number) for number in range(10_000 - len(rows), 10_000)]
+    assert 1_000 - log.RUN <= len(rows) <= 1_000 + log.RUN
+    assert hook.dropped == 10_000 - len(rows)
 
 
 def test_a_broken_sink_is_survived_and_counted() -> None:
