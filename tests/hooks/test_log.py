@@ -198,12 +198,18 @@ USUAL = replace(
 """One whose line is built where it ends."""
 
 
+def ended(hook: LogHook) -> None:
+    """The writer's thread is over."""
+    hook._over.set()
+    hook._wake.set()
+    hook._thread.join()
+
+
 def test_lines_are_written_in_their_order_joined_or_not() -> None:
     """Usual requests, others and changes, in all mixtures, while the writer takes what is there at any moment."""
     stream, rng, told = io.StringIO(), random.Random(3), list[str]()
     hook = LogHook(stream, Redactor())
-    hook._wake.set()
-    hook._thread.join()  # this test is the writer
+    ended(hook)  # this test is the writer
     for number in range(3_000):
         kind = rng.choices(("usual", "other", "change"), (50, 1, 1))[0]
         told.append(f"{kind}-{number}")
@@ -226,8 +232,7 @@ def test_the_writer_may_take_lines_while_they_are_joined() -> None:
     """Each is written once and in its order, however the two threads take turns."""
     stream, before = io.StringIO(), sys.getswitchinterval()
     hook = LogHook(stream, Redactor())
-    hook._wake.set()
-    hook._thread.join()
+    ended(hook)
     over = threading.Event()
 
     def write() -> None:
@@ -268,6 +273,26 @@ def test_what_waits_is_bounded_in_lines(event: RequestRecord | Change, monkeypat
     assert hook.dropped == 10_000 - len(rows)
 
 
+def test_who_has_nothing_to_write_sleeps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Until something comes; and that is written soon, however often it has slept before."""
+    monkeypatch.setattr(log, "PERIOD", 0.01)
+    stream = io.StringIO()
+    hook = LogHook(stream, Redactor())
+    for number, event in enumerate((USUAL, CHANGE, RECORD, USUAL)):
+        if isinstance(event, Change):
+            hook.changed(event)
+        else:
+            hook.request_ended(event)
+        for _ in range(5_000):
+            if (lines := stream.getvalue().count("\n")) > number:
+                break
+            time.sleep(0.001)
+        assert lines == number + 1
+        time.sleep(0.02)
+        assert (hook._awake, hook._wake.is_set()) == (False, False)
+    hook.close()
+
+
 def test_a_broken_sink_is_survived_and_counted() -> None:
     """F15: a pipe whose reader is gone costs its lines and nothing else."""
     reading, writing = os.pipe()
@@ -288,7 +313,7 @@ def test_a_slow_nonblocking_pipe_gets_every_byte() -> None:
         hook = LogHook(stream, Redactor())
         for _ in range(1000):
             hook.request_ended(RECORD)
-        hook._wake.set()
+        hook._over.set()
         received = b""
         while received.count(b"\n") < 1000:
             received += os.read(reading, 65536)

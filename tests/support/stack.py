@@ -23,8 +23,8 @@ from standfast.server.app import create_app
 from standfast.server.auth import Callers
 from standfast.server.data_plane import DataPlane
 from standfast.server.lazy import websocket_protocol
-from standfast.server.run import Server
 from standfast.server.status import Status
+from standfast.server.uvicorn_server import Server
 
 CHAT = {"model": "m", "messages": [{"role": "user", "content": "hello"}]}
 

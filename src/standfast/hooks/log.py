@@ -27,7 +27,7 @@ RUN = 64
 """Lines that are joined."""
 
 PERIOD = 0.1
-"""Seconds between two batches."""
+"""Seconds that a line waits for others."""
 
 BATCH = 256
 """Entries of the queue in one write."""
@@ -77,7 +77,9 @@ class LogHook:
         self._lost = 0  # written by the writer's thread alone
         self._torn = False
         self._closed = False
+        self._awake = False  # the writer knows that there is something to write
         self._wake = threading.Event()
+        self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="standfast-log", daemon=True)
         self._thread.start()
 
@@ -96,6 +98,8 @@ class LogHook:
             self._enqueue((record, 0.0))
             return
         self._queue.append(line)
+        if not self._awake:
+            self._rouse()
         self._loose = loose = self._loose + 1
         if loose == RUN:
             self._join()
@@ -111,8 +115,14 @@ class LogHook:
         if self._loose:
             self._join()
         self._queue.append(entry)
+        if not self._awake:
+            self._rouse()
         self._put += 1
         self._make_room()
+
+    def _rouse(self) -> None:
+        self._awake = True
+        self._wake.set()
 
     def _join(self) -> None:
         """Make one of the loose lines. The writer may take some of them meanwhile, the oldest first."""
@@ -143,6 +153,7 @@ class LogHook:
         if self._closed:
             return
         self._closed = True
+        self._over.set()
         self._wake.set()
         self._thread.join(CLOSE_WITHIN)
         if self._thread.is_alive():  # it hangs in the sink and may never return; the sink stays open for it
@@ -152,9 +163,12 @@ class LogHook:
             self._sink.close()
 
     def _run(self) -> None:
-        while not self._wake.wait(PERIOD):
+        while not self._over.is_set():
+            self._wake.wait()
+            self._wake.clear()
+            self._over.wait(PERIOD)  # for more
+            self._awake = False  # first: what comes from now on rouses it again
             self._drain()
-        self._drain()
 
     def _drain(self) -> None:
         while batch := self._batch():

@@ -36,8 +36,9 @@ _TWO_DIGITS = 2 + 2 + 0xFF + 2
 _LONGEST = len(_LINES) + 3 + 2 + 2
 _telling = re.compile(rb'["\\\x00-\x1f]').search
 """What does not stand for itself in a JSON string."""
-_plain: set[bytes] = set()
-"""Texts without it. Much of what models write is made of few tokens; to find one here touches less than a search."""
+_plain: dict[bytes, bytes] = {}
+"""Texts without it, to themselves. Models write much of what they write with few tokens: to find one here touches less
+than a search does, and the one that is remembered is the same for all streams."""
 _MOST_PLAIN = 4096
 _LONGEST_PLAIN = 32
 _joined = b"".join
@@ -121,13 +122,13 @@ class Flow(NamedTuple):
     tape: Tape | None
 
 
-def _stands_for_itself(text: bytes) -> bool:
-    """Is this a piece of a JSON string that means what it says?"""
+def _stands_for_itself(text: bytes) -> bytes | None:
+    """The same if this is a piece of a JSON string that means what it says."""
     if _telling(text) is not None:
-        return False
+        return None
     if len(text) <= _LONGEST_PLAIN and len(_plain) < _MOST_PLAIN:
-        _plain.add(text)
-    return True
+        _plain[text] = text
+    return text
 
 
 class Splice(asyncio.Protocol):
@@ -188,10 +189,10 @@ class Splice(asyncio.Protocol):
             if (
                 room >= 0
                 and _joined((_LINES[size - 2], self._begin, text, self._end)) == data
-                and (text in _plain or _stands_for_itself(text))
+                and (known := _plain.get(text) or _stands_for_itself(text)) is not None
             ):
                 self._room = room
-                self._tell(text)
+                self._tell(known)
                 self._mark.touched = self._turns.turn
                 try:
                     self._write(data)

@@ -7,7 +7,7 @@ import logging
 import random
 import signal
 import socket
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -31,6 +31,7 @@ from standfast.server.lines import Lines
 from standfast.server.reloading import callers_of, reloader
 from standfast.server.siblings import Siblings, Word
 from standfast.server.status import Status
+from standfast.server.uvicorn_server import Server
 from standfast.server.workers import supervise
 
 log = logging.getLogger("standfast")
@@ -284,43 +285,6 @@ class Worker:
             len(siblings),
             self._plan.lines,
         )
-
-
-class Server(uvicorn.Server):
-    """uvicorn's server, ending with exit code 0 after a drain, and telling when it listens and drains."""
-
-    def __init__(
-        self, config: uvicorn.Config, *, on_listening: Callable[[], None], on_drain: Callable[[], None]
-    ) -> None:
-        super().__init__(config)
-        self._on_listening = on_listening
-        self._on_drain = on_drain
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen."""
-        await super().startup(sockets)
-        self._on_listening()
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Stop accepting, let what is under way finish."""
-        self._on_drain()
-        await super().shutdown(sockets)
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """SIGTERM and SIGINT begin the drain, a second SIGINT ends it; neither is raised again afterwards."""
-        loop = asyncio.get_running_loop()
-        handled: tuple[int, ...] = (signal.SIGTERM, signal.SIGINT)
-        try:
-            for number in handled:
-                loop.add_signal_handler(number, self.handle_exit, number, None)
-        except (NotImplementedError, RuntimeError):  # not the main thread: the embedder stops us
-            handled = ()
-        try:
-            yield
-        finally:
-            for number in handled:
-                loop.remove_signal_handler(number)
 
 
 def _bind(host: str, port: int) -> socket.socket:
