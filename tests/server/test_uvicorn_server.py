@@ -8,7 +8,7 @@ import uvicorn
 
 from standfast.server import uvicorn_server
 from standfast.server.uvicorn_server import Server
-from support.chat import run
+from support.chat import run, until
 
 
 def server() -> Server:
@@ -38,7 +38,7 @@ def test_it_ends_when_it_is_told_from_any_thread(monkeypatch: pytest.MonkeyPatch
 
 
 def test_the_date_of_its_answers_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    """uvicorn's own headers are made anew as long as it runs."""
+    """The headers that uvicorn adds by itself are made anew as long as it runs."""
     monkeypatch.setattr(uvicorn_server, "DATE_LASTS", 0.001)
     serves = server()
     serves.config.encoded_headers = []
@@ -48,8 +48,7 @@ def test_the_date_of_its_answers_goes_on(monkeypatch: pytest.MonkeyPatch) -> Non
         ends = asyncio.create_task(serves.main_loop())
         for _ in range(3):
             serves.server_state.default_headers = []
-            while not serves.server_state.default_headers:
-                await asyncio.sleep(0.001)
+            await until(lambda: serves.server_state.default_headers)
             made.append(serves.server_state.default_headers)
         serves.should_exit = True
         await asyncio.wait_for(ends, 5)
