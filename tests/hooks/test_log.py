@@ -220,7 +220,7 @@ def test_lines_are_written_in_their_order_joined_or_not() -> None:
         if rng.random() < 0.01:
             hook._drain()
         elif rng.random() < 0.1 and hook._queue and isinstance(oldest := hook._queue[0], bytes):
-            stream.write(f"{oldest.decode()}\n")
+            stream.write(oldest.decode())
             hook._queue.popleft()
     hook._drain()
     rows = [json.loads(line) for line in stream.getvalue().splitlines()]

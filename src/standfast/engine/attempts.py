@@ -7,6 +7,7 @@ lane of the watch for its own deadlines, until one of both has content; then the
 from collections.abc import Sequence
 
 from standfast.canon.instants import Monotonic
+from standfast.canon.structs import plain_stores
 from standfast.engine.delivery import Delivery
 from standfast.engine.lifeline import Lifeline
 from standfast.engine.watch import Lane
@@ -14,6 +15,7 @@ from standfast.policy.fleet import Permit
 from standfast.policy.route import Target
 
 
+@plain_stores
 class Attempts(Delivery):
     """What `Drive` is built on, above the client's side."""
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import msgspec
 
 from standfast.canon.failure import Failure, FailureKind
+from standfast.canon.structs import plain_stores
 from standfast.engine.judging import Demands, Gate
 from standfast.engine.lifeline import DRAINING, FINISHING, FLOWING, GRACE, OVER, WAITING, Lifeline
 from standfast.engine.verdict import Unclassified, verdict
@@ -21,6 +22,7 @@ SSE = (b"data:", b"event:", b":", b"id:", b"retry:")
 """How server-sent events begin, behind blank lines and a byte order mark."""
 
 
+@plain_stores
 class Call(Lifeline):
     """Performs one `Send` of a drive; see `Lifeline` for what it is made of."""
 

@@ -7,6 +7,7 @@ import msgspec
 from standfast.canon.attempt import reported
 from standfast.canon.instants import NEVER, Monotonic, Wall
 from standfast.canon.record import RequestRecord
+from standfast.canon.structs import plain_stores
 from standfast.engine.answers import Reserve, Served
 from standfast.engine.inquiry import Inquiry
 from standfast.engine.judging import Demands
@@ -41,6 +42,7 @@ MOST_TOLD = 256 * 1024
 repeated when it breaks. With some 250 bytes for a token it is a thousand tokens or more."""
 
 
+@plain_stores
 class Delivery(msgspec.Struct, eq=False):
     """What `Drive` is built on. A struct, because one is made for every request and structs are made in C.
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from standfast.canon.chat import ChatRequest
 from standfast.canon.failure import Failure, FailureKind
 from standfast.canon.instants import NEVER, Monotonic
+from standfast.canon.structs import plain_stores
 from standfast.canon.usage import Usage
 from standfast.engine.attempts import Attempts
 from standfast.engine.call import Call
@@ -38,6 +39,7 @@ from standfast.policy.steps import (
 HEDGE, REPLAY, RESUME = Purpose.HEDGE, Purpose.REPLAY, Purpose.RESUME
 
 
+@plain_stores
 class Drive(Attempts):
     """One request under way. It is the `Responder` of its downstream, and the holder of its ticket in the line."""
 

@@ -15,6 +15,7 @@ import msgspec
 
 from standfast.canon.failure import Failure, FailureKind
 from standfast.canon.instants import NEVER, Monotonic
+from standfast.canon.structs import plain_stores
 from standfast.canon.usage import Usage
 from standfast.engine.outlet import Outlet
 from standfast.engine.watch import UNTOUCHED, Lane
@@ -33,6 +34,7 @@ GRACE = 1.0
 WAITING, FLOWING, FINISHING, DRAINING, OVER = range(5)
 
 
+@plain_stores
 class Lifeline(msgspec.Struct, eq=False):
     """What `Call` is built on. A struct, because one is made for every attempt and structs are made in C.
 

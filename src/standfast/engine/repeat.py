@@ -5,6 +5,7 @@ first content is the client's at once; only its relay is another one.
 """
 
 from standfast.canon.attempt import reported
+from standfast.canon.structs import plain_stores
 from standfast.engine.call import Call
 from standfast.engine.lifeline import DRAINING, FLOWING, WAITING
 from standfast.engine.outlet import Outlet
@@ -16,6 +17,7 @@ from standfast.formats.base import Format, StreamRelay
 from standfast.policy.steps import Purpose
 
 
+@plain_stores
 class RepeatCall(Call):
     """Performs a `Send` with the purpose REPLAY; `told` is what the client has."""
 
@@ -72,6 +74,7 @@ class RepeatCall(Call):
             super()._look(relay)
 
 
+@plain_stores
 class ResumeCall(Call):
     """Performs a `Send` with the purpose RESUME; `told` is what the client has."""
 

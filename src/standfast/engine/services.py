@@ -13,6 +13,8 @@ from standfast.http1.client import UpstreamClient
 from standfast.policy.retry import RetryBudget
 from standfast.redact import Redactor
 
+_LAST = tuple(f"{number:02x}" for number in range(256))
+
 
 @dataclass(slots=True)
 class Services:
@@ -31,7 +33,12 @@ class Services:
     heartbeat: float
     _prefix: str = field(default_factory=lambda: f"req_{secrets.token_hex(6)}")
     _count: "itertools.count[int]" = field(default_factory=itertools.count)
+    _begun: str = ""  # the prefix and all digits of the count but the last two
 
     def request_id(self) -> str:
         """A new id: random per process, counted within it."""
-        return f"{self._prefix}{next(self._count):08x}"
+        count = next(self._count)
+        last = count & 0xFF
+        if not last:
+            self._begun = f"{self._prefix}{count >> 8:06x}"
+        return self._begun + _LAST[last]

@@ -23,6 +23,9 @@ FORMS: Final = 4_096
 THOUSANDTHS: Final = tuple(b"%03d" % number for number in range(1000))
 """Three digits each: a number with a width is formatted the slow way."""
 
+_PARTS: Final = b'"cached":%d,"cache_written":%d,"reasoning":%d'
+_NO_PARTS: Final = _PARTS % (0, 0, 0)
+
 
 class QuickLines:
     """Lines for records with one successful attempt, reported usage, and neither session nor tags.
@@ -41,7 +44,7 @@ class QuickLines:
         self._time = b""  # the same as text
 
     def line(self, record: RequestRecord) -> bytes | None:
-        """The JSON line, or None for a record that is not of the usual kind (or cannot be told at all)."""
+        """The JSON line and its line feed, or None for a record that is not of the usual kind (or cannot be told)."""
         attempts, usage = record.attempts, record.usage
         if len(attempts) != 1 or usage is None or record.fallback or record.code or record.session or record.tags:
             return None  # an answer of the gateway's own reports no usage
@@ -55,6 +58,7 @@ class QuickLines:
             return None
         first, total = record.first_token, record.total
         overhead = total - record.upstream
+        cached, written, reasoning = usage.cached, usage.cache_written, usage.reasoning
         try:
             thousandths = int(record.received * 1000)
             second = thousandths // 1000
@@ -71,9 +75,7 @@ class QuickLines:
                 overhead * 1e3 if overhead > 0.0 else 0.0,
                 usage.prompt,
                 usage.completion,
-                usage.cached,
-                usage.cache_written,
-                usage.reasoning,
+                _PARTS % (cached, written, reasoning) if cached or written or reasoning else _NO_PARTS,
             )
         except (ValueError, OverflowError, OSError):
             return None
@@ -93,8 +95,8 @@ class QuickLines:
             f'"status":{record.status},"code":"","stream":{_json(record.stream)},"fallback":false,'
             f'"attempts":[{{"target":{deployment},"outcome":"success","kind":null,"ms":%.3f}}],'
             '"first_token_ms":%b,"total_ms":%.3f,"overhead_ms":%.3f,'
-            '"usage":{"prompt":%d,"completion":%d,"cached":%d,"cache_written":%d,"reasoning":%d},'
-            f'"session":"","tags":[],"priority":{record.priority},"source":""}}'
+            '"usage":{"prompt":%d,"completion":%d,%b},'
+            f'"session":"","tags":[],"priority":{record.priority},"source":""}}\n'
         )
         form = self._forms[key] = text.encode()
         return form

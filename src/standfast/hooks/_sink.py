@@ -1,8 +1,12 @@
-"""Where log lines go: a file, a stream, a descriptor. Used by the writer's thread alone; may block there."""
+"""Where log lines go: a file, a stream, a descriptor. Used by the writer's thread alone; may block there.
+
+What is written comes in parts, 1,000 at most (the system takes 1,024), which leave together without being copied.
+"""
 
 import os
 import select
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
 
@@ -21,16 +25,16 @@ class DescriptorSink:
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
 
-    def write(self, data: bytes) -> None:
+    def write(self, parts: Sequence[bytes]) -> None:
         """Write everything; waits while the reader is slow.
 
         Raises:
-            OSError: it is broken; `TornError` if a part had been written.
+            OSError: it is broken; `TornError` if some of it had been written.
         """
         written = 0
         try:
-            while written < len(data):
-                written += self._some(data[written:] if written else data)
+            while left := _behind(parts, written):
+                written += self._some(left)
         except OSError as error:
             if written:
                 raise TornError(error.errno, error.strerror) from error
@@ -39,9 +43,9 @@ class DescriptorSink:
     def close(self) -> None:
         """Nothing: it is not ours."""
 
-    def _some(self, data: bytes) -> int:
+    def _some(self, parts: Sequence[bytes]) -> int:
         try:
-            return os.write(self._descriptor, data)
+            return os.writev(self._descriptor, parts)
         except BlockingIOError:  # somebody made the shared descriptor non-blocking, event loops do that
             poll = select.poll()
             poll.register(self._descriptor, select.POLLOUT)
@@ -56,16 +60,16 @@ class FileSink:
         self._path = path
         self._descriptor = self._open()
 
-    def write(self, data: bytes) -> None:
+    def write(self, parts: Sequence[bytes]) -> None:
         """Append.
 
         Raises:
-            OSError: the disk is full or gone; `TornError` if a part had been written.
+            OSError: the disk is full or gone; `TornError` if some of it had been written.
         """
         if self._descriptor < 0 or self._moved():
             self.close()
             self._descriptor = self._open()
-        DescriptorSink(self._descriptor).write(data)
+        DescriptorSink(self._descriptor).write(parts)
 
     def close(self) -> None:
         """Close the file."""
@@ -91,13 +95,21 @@ class StreamSink:
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
-    def write(self, data: bytes) -> None:
+    def write(self, parts: Sequence[bytes]) -> None:
         """Write and flush."""
-        self._stream.write(data.decode())
+        self._stream.write(b"".join(parts).decode())
         self._stream.flush()
 
     def close(self) -> None:
         """Nothing: it is not ours."""
+
+
+def _behind(parts: Sequence[bytes], written: int) -> Sequence[bytes]:
+    """What is left of them when so many bytes are written; without a copy as long as that is nothing."""
+    if not written:
+        return parts
+    rest = b"".join(parts)[written:]
+    return (rest,) if rest else ()
 
 
 def open_sink(target: TextIO | Path | str) -> DescriptorSink | FileSink | StreamSink:

@@ -5,13 +5,14 @@ own builds and redacts the other lines and writes all of them in batches, so tha
 full disk) never blocks a request: the queue then drops its oldest and counts what it dropped.
 
 Lines that follow each other are joined where they are made: so the memory of a line serves the next ones while it is in
-the processor's cache, and the thread, for whose every step the loop must stand still, has little left to do.
+the processor's cache, and the thread, for whose every step the loop must stand still, has little left to do: it neither
+counts nor copies them.
 """
 
 import threading
 from collections import deque
 from pathlib import Path
-from typing import Literal, TextIO, TypeAlias
+from typing import Literal, NamedTuple, TextIO, TypeAlias
 
 from standfast.canon.record import Change, RequestRecord
 from standfast.clock import Clock, SystemClock
@@ -36,8 +37,15 @@ CLOSE_WITHIN = 2.0
 """Seconds that `close` waits for a slow sink."""
 
 
-_Entry: TypeAlias = bytes | tuple[RequestRecord | Change, float]
-"""A line, several joined by line feeds, or what becomes one, and when it was seen."""
+class _Run(NamedTuple):
+    """Lines that are joined."""
+
+    lines: bytes
+    number: int
+
+
+_Entry: TypeAlias = bytes | _Run | tuple[RequestRecord | Change, float]
+"""A line, several, or what becomes one and when it was seen. Lines end with their line feed."""
 
 
 class LogHook:
@@ -137,7 +145,7 @@ class LogHook:
             pass
         lines.reverse()
         if lines:
-            queue.append(b"\n".join(lines))  # type: ignore[arg-type]  # loose lines are bytes
+            queue.append(_Run(b"".join(lines), len(lines)))  # type: ignore[arg-type]  # loose lines are bytes
         self._make_room()
 
     def _make_room(self) -> None:
@@ -174,12 +182,12 @@ class LogHook:
         while batch := self._batch():
             count = sum(map(_count, batch))
             self._taken += count
-            built = [each if isinstance(each, bytes) else self._build(*each) for each in batch]
-            lines = [line for line in built if line is not None]
-            unbuilt = len(batch) - len(lines)
+            built = [self._built(entry) for entry in batch]
+            parts = [lines for lines in built if lines]
+            unbuilt = len(batch) - len(parts)
             self._lost += unbuilt
-            if lines:
-                self._write(lines, count - unbuilt)
+            if parts:
+                self._write(parts, count - unbuilt)
 
     def _batch(self) -> list[_Entry]:
         queue, batch = self._queue, list[_Entry]()
@@ -190,17 +198,20 @@ class LogHook:
             pass
         return batch
 
-    def _build(self, event: RequestRecord | Change, seen: float) -> bytes | None:
-        """The line, redacted; None if the record cannot be told (an absurd time, for instance)."""
+    def _built(self, entry: _Entry) -> bytes:
+        """The lines, redacted; empty if the record cannot be told (an absurd time, for instance)."""
+        if isinstance(entry, bytes):
+            return entry
+        if isinstance(entry, _Run):
+            return entry.lines
         try:
-            return self._redactor.text(self._line(event, seen)).encode("utf-8", "replace")
+            return self._redactor.text(self._line(*entry)).encode("utf-8", "replace") + b"\n"
         except (ValueError, TypeError, OverflowError, OSError):
-            return None
+            return b""
 
-    def _write(self, lines: list[bytes], count: int) -> None:
-        data = b"\n".join((*lines, b""))
+    def _write(self, parts: list[bytes], count: int) -> None:
         try:
-            self._sink.write(b"\n" + data if self._torn else data)
+            self._sink.write([b"\n", *parts] if self._torn else parts)
         except TornError:
             self._torn = True
             self._lost += count
@@ -212,4 +223,4 @@ class LogHook:
 
 def _count(entry: _Entry) -> int:
     """How many lines it is."""
-    return entry.count(b"\n") + 1 if isinstance(entry, bytes) else 1
+    return entry.number if isinstance(entry, _Run) else 1

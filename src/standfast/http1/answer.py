@@ -11,6 +11,7 @@ from typing import Protocol
 
 import msgspec
 
+from standfast.canon.structs import plain_stores
 from standfast.http1.gather import Gathering
 from standfast.http1.serving import Serving
 from standfast.http1.splice import Flow, Splice
@@ -54,6 +55,7 @@ def whole(serving: Serving, status: int, headers: bytes, body: bytes, connection
     return b"".join((line, headers, serving.date_line(), connection, length, body))
 
 
+@plain_stores
 class Answer(msgspec.Struct, eq=False):
     """Implements `base.Downstream` for one request. A struct, because those are made in C.
 

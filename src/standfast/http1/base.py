@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 import msgspec
 
 from standfast.canon.failure import Failure
+from standfast.canon.structs import plain_stores
 
 if TYPE_CHECKING:  # it is made of what is described here
     from standfast.http1.splice import Flow, Splice
 
 
+@plain_stores
 class HttpRequest(msgspec.Struct):
     """A client's request. `headers` has lower-case names; a repeated header is joined with `, `, the length left out.
 

@@ -18,6 +18,7 @@ import msgspec
 
 from standfast.canon.failure import Failure, FailureKind
 from standfast.canon.instants import Monotonic
+from standfast.canon.structs import plain_stores
 from standfast.clock import Clock
 from standfast.http1.base import Origin, UpstreamListener, WholeAnswer
 from standfast.http1.client_request import RequestHead, build_request
@@ -34,6 +35,7 @@ STALE_WINDOW: Final = 2.0
 """Seconds after the write in which a reused connection's death without an answer is taken for a stale keep-alive."""
 
 
+@plain_stores
 class Call(msgspec.Struct, eq=False):
     """A request on its way (`UpstreamCall`). After its end all methods do nothing.
 

@@ -11,7 +11,6 @@ Rules:
 
 import asyncio
 import socket
-from enum import IntEnum
 from typing import ClassVar, cast
 
 from standfast.canon.instants import Monotonic
@@ -28,19 +27,8 @@ _PROBE_LOOK = 0.05
 """Seconds until the first look at how a half-closed client's machine took the probe; doubles to one second."""
 
 
-class State(IntEnum):
-    """Where a connection stands; those up to BODY wait for the client's bytes."""
-
-    IDLE = 0
-    HEAD = 1
-    BODY = 2
-    ANSWERING = 3
-    AWAY = 4
-    LINGERING = 5
-    CLOSING = 6
-
-
-IDLE, HEAD, BODY, ANSWERING, AWAY, LINGERING, CLOSING = State
+IDLE, HEAD, BODY, ANSWERING, AWAY, LINGERING, CLOSING = range(7)
+"""Where a connection stands; those up to BODY wait for the client's bytes."""
 
 
 class Connection(asyncio.Protocol):
@@ -78,8 +66,8 @@ class Connection(asyncio.Protocol):
         self._answer: Answer | None = None
         self._responder: Responder | None = None
         self._peer = ""
-        self._state: State = IDLE
-        self._timed: State = IDLE
+        self._state = IDLE
+        self._timed = IDLE
         self._eof = self._gone = self._reading_paused = False
         self._discarded = 0
         self._probe_wait = 0.0

@@ -7,9 +7,9 @@ Rules (RFC 9112, strict where it leaves a choice; two parsers must never see two
 """
 
 import re
-from typing import NamedTuple
 
 import httptools
+import msgspec
 
 from standfast.http1.base import HttpRequest
 
@@ -38,7 +38,7 @@ class HeadError(Exception):
         self.code = code
 
 
-class RequestLine(NamedTuple):
+class RequestLine(msgspec.Struct, frozen=True, gc=False):
     """`path` and `query` are as sent, percent-encoding untouched."""
 
     method: bytes

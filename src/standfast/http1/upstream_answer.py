@@ -18,6 +18,7 @@ HEADER_COUNT: Final = 1000
 """Most header lines of one answer."""
 
 _LENGTH, _TRANSFER, _CODING = b"content-length", b"transfer-encoding", b"content-encoding"
+_WRAPPED = frozenset((_TRANSFER, _CODING))
 _FIRST_STATUS, _FINAL_STATUS, _SWITCHING = 100, 200, 101
 _WITHOUT_BODY = frozenset((204, 304))
 
@@ -91,11 +92,12 @@ class AnswerReader(asyncio.Protocol):
             self._check_interim(status)
             return
         self._close_delimited = status not in _WITHOUT_BODY
-        named = dict(headers)
-        if _TRANSFER in named or _CODING in named:
-            headers = self._frame(headers)
-        elif _LENGTH in named:
-            self._close_delimited = False
+        for name, _ in headers:
+            if name in _WRAPPED:
+                headers = self._frame(headers)
+                break
+            if name == _LENGTH:
+                self._close_delimited = False
         self._head = headers
         self._status = status
 

@@ -19,6 +19,7 @@ from standfast.canon.attempt import Attempt
 from standfast.canon.deployment import Deployment
 from standfast.canon.failure import FailureKind
 from standfast.canon.instants import NEVER, Monotonic
+from standfast.canon.structs import plain_stores
 from standfast.policy.fleet import Denied, Fleet, Permit
 from standfast.policy.preference import Preference
 from standfast.policy.retry import RetryBudget
@@ -33,6 +34,7 @@ RAMPING = "ramping"
 REPETITIONS = (Purpose.REPLAY, Purpose.RESUME)
 
 
+@plain_stores
 class Run(msgspec.Struct, eq=False):
     """An attempt under way. A struct, because one is made for every request and structs are made in C.
 

@@ -21,6 +21,7 @@ from standfast.canon.attempt import SUCCESS, Attempt, Outcome
 from standfast.canon.failure import Failure, FailureKind
 from standfast.canon.instants import NEVER, Monotonic
 from standfast.canon.rates import Rate
+from standfast.canon.structs import plain_stores
 from standfast.canon.usage import Usage
 from standfast.policy.effort import RAMPING, Run, send
 from standfast.policy.fleet import Denied, Permit
@@ -30,6 +31,7 @@ from standfast.policy.running import Running
 from standfast.policy.steps import Abandon, Commit, Finish, Freed, Purpose, Queue, Refuse, Remind, Shed, Step
 
 
+@plain_stores
 class Exchange(Running):
     """The state machine of one request; see `Running` for what it is made of."""
 

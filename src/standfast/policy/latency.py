@@ -24,7 +24,6 @@ Rules of `Pace`:
 """
 
 import math
-from array import array
 from bisect import bisect
 
 from standfast.canon.instants import Monotonic
@@ -73,7 +72,7 @@ class Latency:
     __slots__ = ("_at", "_fresh", "_p95", "_ring", "ewma")
 
     def __init__(self) -> None:
-        self._ring = array("d")
+        self._ring: list[float] = []
         self._at = 0
         self._fresh = 0
         self._p95: float | None = None

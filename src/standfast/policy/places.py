@@ -7,6 +7,7 @@ import msgspec
 from standfast.canon.deployment import Deployment
 from standfast.canon.instants import Monotonic
 from standfast.canon.record import Change
+from standfast.canon.structs import plain_stores
 from standfast.policy.adaptive import Adaptive
 from standfast.policy.breaker import Breaker, BreakerSettings, State
 from standfast.policy.cooldown import Cooldown
@@ -140,6 +141,7 @@ class Place:
         self.next_seat = 0
 
 
+@plain_stores
 class Permit(msgspec.Struct, eq=False):
     """Leave to send one attempt. Compared by identity; settle it exactly once, through the fleet.
 

@@ -11,6 +11,7 @@ from standfast.canon.deployment import Deployment
 from standfast.canon.failure import Failure
 from standfast.canon.instants import NEVER, Monotonic
 from standfast.canon.record import Change
+from standfast.canon.structs import plain_stores
 from standfast.canon.usage import Usage
 from standfast.policy.course import Course
 from standfast.policy.effort import Effort, Run
@@ -20,6 +21,7 @@ from standfast.policy.route import Route, Target
 from standfast.policy.steps import Abandon, Step
 
 
+@plain_stores
 class Running(msgspec.Struct, eq=False):
     """The state of one request. A struct, because one is made for every request and structs are made in C.
 
