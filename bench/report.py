@@ -164,7 +164,8 @@ judged by the median.
 * {where.date}, commit {where.commit}
 * {where.cpu}, {where.cores} cores; load, mock and servers share them, nothing is pinned
 * {versions}
-* gateway started with `{command}`; {profile.rounds} rounds
+* gateway started with `{command}`; {profile.rounds} rounds; in each of them nginx and the gateway took turns
+  {profile.turns} times at requests with 32 connections, for {profile.loaded} s each
 * {noise(foreign)}
 
 ## What the figures mean

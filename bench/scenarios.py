@@ -39,7 +39,7 @@ def request(stack: Stack, book: Book, tell: Tell) -> None:
     """Requests that are not streamed: 32 connections, then one."""
     stack.ready(GATEWAY)
     for number in range(stack.profile.rounds):
-        for party in BOTH:
+        for party in BOTH * stack.profile.turns:
             result = load.wrk(stack, party, plan.CHAT, MANY, stack.profile.loaded)
             book.add("request.cpu", party, result.cpu_each * 1e6)
             book.add("request.rate", party, result.rate)
@@ -187,7 +187,7 @@ class Scenario:
 
 SCENARIOS: Mapping[str, Scenario] = {
     "start": Scenario(start, lambda profile: profile.starts),
-    "request": Scenario(request, lambda profile: profile.rounds * 5),
+    "request": Scenario(request, lambda profile: profile.rounds * (2 * profile.turns + 3)),
     "stream": Scenario(stream, lambda profile: profile.rounds * 2),
     "chunk": Scenario(chunk, lambda profile: profile.rounds * 2),
     "thousand": Scenario(thousand, lambda profile: profile.rounds * 3),

@@ -11,7 +11,7 @@ import uvloop
 
 from standfast.canon.failure import Failure
 from standfast.clock import Clock, SystemClock
-from standfast.http1.base import Origin
+from standfast.http1.base import Headers, Origin
 from standfast.http1.client import Call, RequestHead, UpstreamClient
 from standfast.http1.dial import Resolver
 from standfast.http1.settings import UpstreamLimits
@@ -187,9 +187,9 @@ class Heard:
         if self._hook is not None:
             self._hook(event)
 
-    def head(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
+    def head(self, status: int, headers: Headers) -> None:
         """Called by the client."""
-        self.status, self.headers = status, headers
+        self.status, self.headers = status, list(headers)
         self._note("head")
 
     def body(self, data: bytes) -> None:

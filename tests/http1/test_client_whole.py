@@ -7,7 +7,7 @@ import random
 import pytest
 
 from http1.client_peer import CHUNKED, LOOPS, Bench, Heard, Line, Script, answering, bench, peer, run
-from standfast.http1.base import Origin
+from standfast.http1.base import Headers, Origin
 from standfast.http1.client import Call, RequestHead
 
 PLAIN = b"HTTP/1.1 200 OK\r\nX-Request-ID: 7\r\ncontent-length: 6\r\n\r\n"
@@ -17,9 +17,9 @@ pytestmark = pytest.mark.parametrize("loop", LOOPS)
 class HeardWhole(Heard):
     """One that can hear it at once."""
 
-    def whole(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
+    def whole(self, status: int, headers: Headers, body: bytes) -> None:
         """Called by the client."""
-        self.status, self.headers, self.data = status, headers, body
+        self.status, self.headers, self.data = status, list(headers), body
         self._note("whole")
         self.over.set()
 

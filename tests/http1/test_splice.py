@@ -15,7 +15,7 @@ from standfast.canon.failure import Failure, FailureKind
 from standfast.clock import ManualClock
 from standfast.formats._openai_relay import OpenAIRelay
 from standfast.http1.answer import Answer
-from standfast.http1.base import Origin
+from standfast.http1.base import Headers, Origin
 from standfast.http1.client import Call, UpstreamClient
 from standfast.http1.gather import Gathering, Turn
 from standfast.http1.settings import UpstreamLimits
@@ -116,7 +116,7 @@ class Listener:
         """How many reads never reached the connection."""
         return self.upstream.reads - self.connection.reads
 
-    def head(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
+    def head(self, status: int, headers: Headers) -> None:
         """The answer begins."""
         del headers
         self.answer.begin(status, b"")

@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 from standfast.canon.failure import Failure
 from standfast.clock import Clock, SystemClock
-from standfast.http1.base import Origin
+from standfast.http1.base import Headers, Origin
 from standfast.http1.client import Call, UpstreamClient
 from standfast.http1.client_request import RequestHead
 from standfast.http1.dial import Resolver
@@ -56,10 +56,10 @@ class Ear:
         if self.then is not None:
             self.then(word)
 
-    def head(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
+    def head(self, status: int, headers: Headers) -> None:
         """Of `UpstreamListener`."""
         self.status = status
-        self.headers = headers
+        self.headers = list(headers)
         self._heard("head")
 
     def body(self, data: bytes) -> None:

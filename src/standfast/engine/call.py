@@ -1,7 +1,5 @@
 """One attempt on the wire: listens to the upstream, and finds out what its answer is worth."""
 
-from collections.abc import Sequence
-
 import msgspec
 
 from standfast.canon.failure import Failure, FailureKind
@@ -12,6 +10,7 @@ from standfast.engine.verdict import Unclassified, verdict
 from standfast.engine.watch import UNTOUCHED
 from standfast.formats._translate import relay_for
 from standfast.formats.base import StreamRelay
+from standfast.http1.base import Headers
 from standfast.providers.base import CLASSIFIED_BODY_BYTES, Answer
 
 GOOD = 2
@@ -28,7 +27,7 @@ class Call(Lifeline):
 
     _gate: Gate | None = None
     _status: int = 0
-    _headers: Sequence[tuple[bytes, bytes]] = ()
+    _headers: Headers = ()
     _body: list[bytes] = msgspec.field(default_factory=list)
     _size: int = 0
     _shortened: bool = False  # events that change nothing do not come here, if that is possible
@@ -56,7 +55,7 @@ class Call(Lifeline):
 
     # what the upstream tells (http1.base.UpstreamListener)
 
-    def head(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
+    def head(self, status: int, headers: Headers) -> None:
         """The answer begins."""
         self._status = status
         self._headers = headers
@@ -125,7 +124,7 @@ class Call(Lifeline):
         else:
             self._fail(self._classify(b"".join(self._body)[:CLASSIFIED_BODY_BYTES]))
 
-    def whole(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
+    def whole(self, status: int, headers: Headers, body: bytes) -> None:
         """All of that at once, where no stream was asked for."""
         drive = self._drive
         if status != OK or len(body) > drive.services.reply_bytes:

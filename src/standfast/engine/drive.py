@@ -3,8 +3,6 @@
 Which attempts are under way stands in `Attempts`, what the client is told in `Delivery`.
 """
 
-from collections.abc import Sequence
-
 from standfast.canon.chat import ChatRequest
 from standfast.canon.failure import Failure, FailureKind
 from standfast.canon.instants import NEVER, Monotonic
@@ -18,6 +16,7 @@ from standfast.engine.repeat import REPETITIONS, ResumeCall, for_the_rest
 from standfast.engine.watch import Lane
 from standfast.errors import Draining, StandfastError
 from standfast.formats.base import Format
+from standfast.http1.base import Headers
 from standfast.policy.fleet import Permit
 from standfast.policy.route import Target
 from standfast.policy.steps import (
@@ -132,7 +131,7 @@ class Drive(Attempts):
             self._first = now
         self._perform(self.exchange.first_content(call.permit, now if seen is None else seen), now)
 
-    def told(self, call: Lifeline, headers: Sequence[tuple[bytes, bytes]]) -> None:
+    def told(self, call: Lifeline, headers: Headers) -> None:
         """The head of an answer came, and what it says of rate limits is due to be read."""
         clock = self.services.clock
         self.exchange.told(call.permit, call.outlet.provider.rates(headers, clock.wall()), clock.now())

@@ -17,6 +17,7 @@ from standfast.engine.assemble import Snapshot
 from standfast.engine.outlet import Outlet
 from standfast.engine.services import Services
 from standfast.formats.base import Format
+from standfast.http1.base import Headers
 from standfast.http1.client_request import RequestHead
 from standfast.policy.health_check import HealthSettings
 from standfast.providers.base import CLASSIFIED_BODY_BYTES, Answer
@@ -52,9 +53,9 @@ class _Listener:
         self._chunks: list[bytes] = []
         self._size = 0
         self.status = 0
-        self.headers: list[tuple[bytes, bytes]] = []
+        self.headers: Headers = []
 
-    def head(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
+    def head(self, status: int, headers: Headers) -> None:
         """The answer begins."""
         self.status, self.headers = status, headers
 

@@ -6,6 +6,7 @@ Requests are read strictly: what is no JSON is the client's mistake. Replies are
 
 import json
 import re
+import struct
 from collections.abc import Mapping
 from typing import Final, TypeAlias
 
@@ -21,7 +22,7 @@ JSON_ERRORS: Final = (ValueError, RecursionError)
 ABSENT: Final = msgspec.Raw(b"")
 _NOTHING: Final = (b"", b"null", b'""', b"[]", b"{}", b"false", b"0")
 _LONGEST_NOTHING: Final = 5
-_BRACKET, _BRACE = b"[{"
+_first_two: Final = struct.Struct("2s").unpack_from
 _LONGEST_INT: Final = 20
 _AT: Final = re.compile(r" - at `\$\.?([^`]*)`$")
 
@@ -151,10 +152,12 @@ def replace(body: bytes, changes: Mapping[str, object]) -> bytes:
 
 def non_empty_list(raw: msgspec.Raw) -> bool:
     """An undecoded value is a list with something in it."""
-    view = memoryview(raw)
-    if view.nbytes > 1 and view[0] == _BRACKET and view[1] == _BRACE:  # as nearly every client writes it
-        return True
-    head = bytes(view[:32])
+    try:
+        if _first_two(raw)[0] == b"[{":  # as nearly every client writes it
+            return True
+    except struct.error:  # it is shorter
+        return False
+    head = bytes(memoryview(raw)[:32])
     if not head.startswith(b"["):
         return False
     rest = head[1:].lstrip() or bytes(memoryview(raw)[1:]).lstrip()

@@ -4,7 +4,7 @@ Everything here is called back synchronously on the event loop's thread; nothing
 its object has ended does nothing.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
 import msgspec
@@ -127,14 +127,18 @@ class Origin(NamedTuple):
     ca_file: str = ""
 
 
+Headers: TypeAlias = Collection[tuple[bytes, bytes]]
+"""An answer's header lines in their order: names in lower case, and values."""
+
+
 class UpstreamListener(Protocol):
     """Whoever waits for an upstream's answer. After `end` or `lost` nothing more is called.
 
     An exception goes to the loop's handler, and `lost` is called: also after `end`, if that raised.
     """
 
-    def head(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
-        """The final answer's head (1xx are skipped); header names in lower case."""
+    def head(self, status: int, headers: Headers) -> None:
+        """The final answer's head (1xx are skipped)."""
         ...
 
     def body(self, data: bytes) -> None:
@@ -150,7 +154,7 @@ class UpstreamListener(Protocol):
         ...
 
 
-WholeAnswer: TypeAlias = Callable[[int, list[tuple[bytes, bytes]], bytes], None]
+WholeAnswer: TypeAlias = Callable[[int, Headers, bytes], None]
 """In place of a listener's `head`, `body` and `end`: status, headers and body of an answer that came in one piece."""
 
 

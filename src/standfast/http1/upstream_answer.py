@@ -11,16 +11,19 @@ from typing import Final
 
 from httptools import HttpResponseParser
 
+from standfast.http1.answer_head import CODED, AnswerHead, last_head
 from standfast.http1.content import ContentError, Decoder
 from standfast.http1.settings import UpstreamLimits
 
 HEADER_COUNT: Final = 1000
 """Most header lines of one answer."""
 
+_LINE_BYTES: Final = 4
+"""No header line takes fewer, with its end."""
+
 _LENGTH, _TRANSFER, _CODING = b"content-length", b"transfer-encoding", b"content-encoding"
-_WRAPPED = frozenset((_TRANSFER, _CODING))
 _FIRST_STATUS, _FINAL_STATUS, _SWITCHING = 100, 200, 101
-_WITHOUT_BODY = frozenset((204, 304))
+WITHOUT_BODY: Final = frozenset((204, 304))
 
 
 class InvalidAnswer(Exception):
@@ -37,12 +40,13 @@ class AnswerReader(asyncio.Protocol):
         "_decoder",
         "_head",
         "_header_bytes",
-        "_headers",
+        "_interims",
         "_keep",
         "_limits",
         "_parser",
         "_parts",
         "_quiet",
+        "_raw",
         "_seen",
         "_status",
         "on_body",
@@ -53,8 +57,8 @@ class AnswerReader(asyncio.Protocol):
         self._header_bytes = limits.header_bytes  # settings are read through Python; this one for every answer
         self._parts: list[bytes] = []
         self.on_body: Callable[[bytes], None] = self._parts.append
-        self._headers: list[tuple[bytes, bytes]] = []
-        self._head: list[tuple[bytes, bytes]] | None = None  # complete, and the listener has not heard of it yet
+        self._raw: bytes | bytearray = b""  # what was seen of this answer, while its head is not complete
+        self._head: AnswerHead | None = None  # complete, and the listener has not heard of it yet
         self._decoder: Decoder | None = None
         self._keep = False
         self._close_delimited = False
@@ -69,65 +73,67 @@ class AnswerReader(asyncio.Protocol):
         self._status = 0  # of the final answer; 0 until its head is complete
         self._complete = False
         self._decoder = None
-        if self._headers:  # trailers
-            self._headers = []
+        self._interims = 0  # heads (1xx) before the final one
+
+    def _more(self, data: bytes) -> bytearray:
+        """Another piece of a head; however many there are, each is copied once."""
+        raw = self._raw
+        if not isinstance(raw, bytearray):
+            raw = bytearray(raw)
+        raw += data
+        return raw
 
     def on_message_begin(self) -> None:
         """A second message is nobody's: the first one stands, the connection is not trusted any more."""
         if self._complete:
             raise InvalidAnswer("surplus bytes after the answer")
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Also called for trailers, which nobody hears of."""
-        self._headers.append((name.lower(), value))
-
     def on_headers_complete(self) -> None:
-        """Check the limits and find out where the body will end."""
+        """Check the limits and find out how the body is wrapped."""
         status = self._parser.get_status_code()
-        headers = self._headers
-        self._headers = []
-        if self._seen > self._header_bytes or len(headers) > HEADER_COUNT:
-            self._check_size(headers)
+        raw = last_head(self._raw, self._interims)
+        if raw is None:
+            raise InvalidAnswer("a head without end")
+        if len(raw) > self._header_bytes or len(raw) > HEADER_COUNT * _LINE_BYTES:
+            self._check_size(raw)
         if status < _FINAL_STATUS:
-            self._check_interim(status)
+            self._pass_over(status)
             return
-        self._close_delimited = status not in _WITHOUT_BODY
-        for name, _ in headers:
-            if name in _WRAPPED:
-                headers = self._frame(headers)
-                break
-            if name == _LENGTH:
-                self._close_delimited = False
-        self._head = headers
+        self._raw = b""
+        lower = raw.lower()
+        self._head = AnswerHead(raw, lower)
+        if lower.find(CODED) >= 0:  # `in` first takes the needle for a number, and makes an exception of it
+            self._unwrap(self._head)
         self._status = status
 
-    def _frame(self, headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-        """Find out how the body is wrapped; what is left of the headers for the listener, who sees it unwrapped."""
-        for name, value in headers:
+    def _unwrap(self, head: AnswerHead) -> None:
+        """Find out how the body is wrapped; the listener, who sees it unwrapped, does not hear of it."""
+        framed = False
+        for name, value in head:
             if name == _LENGTH:
-                self._close_delimited = False
+                framed = True
             elif name == _TRANSFER:
                 # Other transfer codings would need decoding; twice `chunked` has no meaning.
-                if value.strip().lower() != b"chunked" or not self._close_delimited:
+                if framed or value.lower() != b"chunked":
                     raise InvalidAnswer("unknown transfer-encoding")
-                self._close_delimited = False
-            elif name == _CODING and value.strip().lower() not in (b"", b"identity"):
-                self._expect_coded(value.strip().lower())
-        if self._decoder is None:
-            return headers
-        return [header for header in headers if header[0] not in (_CODING, _LENGTH)]
+                framed = True
+            elif name == _CODING and value.lower() not in (b"", b"identity"):
+                self._expect_coded(value.lower())
+        if self._decoder is not None:
+            self._head = head.without(_CODING, _LENGTH)
 
-    def _check_interim(self, status: int) -> None:
+    def _pass_over(self, status: int) -> None:
+        """An interim answer."""
         if status == _SWITCHING or status < _FIRST_STATUS:
             raise InvalidAnswer(f"status {status}")
+        self._interims += 1
 
-    def _check_size(self, headers: list[tuple[bytes, bytes]]) -> None:
-        """Only for an answer that may be over a limit; most of what was seen may be its body."""
-        limit = self._limits.header_bytes
-        if len(headers) > HEADER_COUNT:
+    def _check_size(self, raw: bytes) -> None:
+        """Only for a head that may be over a limit."""
+        if raw.count(b"\r\n") > HEADER_COUNT:
             raise InvalidAnswer(f"more than {HEADER_COUNT} header lines")
-        if sum(len(name) + len(value) + 4 for name, value in headers) > limit:
-            raise InvalidAnswer(f"headers of more than {limit} bytes")
+        if len(raw) > self._header_bytes:
+            raise InvalidAnswer(f"headers of more than {self._header_bytes} bytes")
 
     def _expect_coded(self, coding: bytes) -> None:
         if self._decoder is not None:

@@ -26,7 +26,7 @@ from standfast.http1.content import ContentError, Decoder
 from standfast.http1.egress import Proxy
 from standfast.http1.gather import Gathering
 from standfast.http1.splice import Splice
-from standfast.http1.upstream_answer import AnswerReader
+from standfast.http1.upstream_answer import WITHOUT_BODY, AnswerReader
 
 _SIZE_DIGITS = 5
 """Of a chunk that may pass the parser by: as much as one read brings."""
@@ -94,6 +94,8 @@ class Connection(AnswerReader):
                 self._drop()
             return
         self._seen += len(data)
+        if not self._status:
+            self._raw = data if not self._raw else self._more(data)
         fault = self._parse(data)
         if fault and self._complete:  # surplus bytes, well-formed or not: the answer stands
             fault = ""
@@ -166,17 +168,18 @@ class Connection(AnswerReader):
         if call is None:
             return
         try:
-            headers = self._head
-            if headers is not None:
+            head = self._head
+            if head is not None:
                 self._head = None
                 if self._complete and call.whole is not None and len(self._parts) == 1 and self._decoder is None:
                     status, body = self._status, self._parts.pop()
                     self._let_go(call)
-                    call.whole(status, headers, body)
+                    call.whole(status, head, body)
                     return
                 self._quiet = 0
+                self._close_delimited = self._status not in WITHOUT_BODY and not head.framed
                 call.request = b""  # a byte has come: it is never repeated
-                call.listener.head(self._status, headers)
+                call.listener.head(self._status, head)
             self._deliver_body(call)
         except ContentError as error:
             self._fail(FailureKind.INVALID_REPLY, str(error))

@@ -15,7 +15,7 @@ caller's own doubling default is safer than a storm.
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Collection
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
@@ -103,7 +103,7 @@ def _seconds_or_date(text: str | None, answer: Answer) -> float | None:
     return None if instant is None else instant - _told_at(answer.headers, answer.received)
 
 
-def _told_at(headers: Sequence[tuple[bytes, bytes]], received: Wall) -> float:
+def _told_at(headers: Collection[tuple[bytes, bytes]], received: Wall) -> float:
     """Unix time at which an answer was made, by its own clock if it shows one."""
     raw = next((value for name, value in headers if name == b"date"), None)
     shown = None if raw is None else _http_date(raw.decode("latin-1"))
@@ -155,7 +155,7 @@ def _reset_header(name: str) -> str:
     return ""
 
 
-def reset_seconds(text: str, headers: Sequence[tuple[bytes, bytes]], received: Wall) -> float | None:
+def reset_seconds(text: str, headers: Collection[tuple[bytes, bytes]], received: Wall) -> float | None:
     """Seconds of a reset header's value; negative if it names an instant that is past.
 
     Plain seconds (Azure, Groq), a Go duration (OpenAI) or a wall-clock instant (Anthropic): all three occur.

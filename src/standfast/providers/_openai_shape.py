@@ -1,6 +1,6 @@
 """A provider that speaks OpenAI's dialect: paths, bearer key, errors."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 
 from standfast.canon.deployment import Operation
@@ -70,6 +70,6 @@ class OpenAIShaped:
         """Which failure an answer is. Never raises."""
         return classify(answer, read_report(answer), self._rules)
 
-    def rates(self, headers: Sequence[tuple[bytes, bytes]], received: Wall) -> tuple[Rate, ...]:
+    def rates(self, headers: Collection[tuple[bytes, bytes]], received: Wall) -> tuple[Rate, ...]:
         """The rate limits that an answer tells."""
         return read_rates(headers, OPENAI_SHAPED, received)

@@ -19,7 +19,7 @@ Rules:
 Evidence marks: [D] documented, [C] several clients agree, [U] unverified.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -84,7 +84,7 @@ OPENAI_SHAPED = _openai_shaped()
 ANTHROPIC = _anthropic()
 
 
-def read_rates(headers: Sequence[tuple[bytes, bytes]], table: Table, received: Wall) -> tuple[Rate, ...]:
+def read_rates(headers: Collection[tuple[bytes, bytes]], table: Table, received: Wall) -> tuple[Rate, ...]:
     """The limits that an answer tells; empty if it tells none. Never raises.
 
     Args:
@@ -114,7 +114,7 @@ def read_rates(headers: Sequence[tuple[bytes, bytes]], table: Table, received: W
 
 
 def _rate(
-    spot: Spot, values: list[bytes | None], headers: Sequence[tuple[bytes, bytes]], received: Wall
+    spot: Spot, values: list[bytes | None], headers: Collection[tuple[bytes, bytes]], received: Wall
 ) -> Rate | None:
     remaining, limit = _amount(values[_REMAINING]), _amount(values[_LIMIT])
     raw = values[_RESET]

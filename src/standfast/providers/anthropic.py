@@ -4,7 +4,7 @@ Three answers look like bad requests or rates and are about money: only the word
 them apart. `overloaded_error` (529) is provider-wide: other keys do not help.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 from types import MappingProxyType
 
 from standfast.canon.deployment import Operation
@@ -85,7 +85,7 @@ class Anthropic:
             return failure(answer, report, _K.QUOTA_EXHAUSTED, code=SPEND_LIMIT)
         return classify(answer, report, RULES)
 
-    def rates(self, headers: Sequence[tuple[bytes, bytes]], received: Wall) -> tuple[Rate, ...]:
+    def rates(self, headers: Collection[tuple[bytes, bytes]], received: Wall) -> tuple[Rate, ...]:
         """The rate limits that an answer tells."""
         return read_rates(headers, ANTHROPIC, received)
 

@@ -4,7 +4,7 @@ A provider module offers `PROVIDER`, an instance of a class that satisfies `Prov
 where a deployment is and which keys it has is configuration (`ProviderSettings`).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Annotated, Literal, Protocol
@@ -78,7 +78,7 @@ class Answer:
     """
 
     status: int
-    headers: Sequence[tuple[bytes, bytes]]
+    headers: Collection[tuple[bytes, bytes]]
     body: bytes
     received: Wall
 
@@ -123,7 +123,7 @@ class Provider(Protocol):
         """Which failure an answer is: one with an error status, or an in-band error (status 200)."""
         ...
 
-    def rates(self, headers: Sequence[tuple[bytes, bytes]], received: Wall) -> tuple[Rate, ...]:
+    def rates(self, headers: Collection[tuple[bytes, bytes]], received: Wall) -> tuple[Rate, ...]:
         """The rate limits that an answer's headers tell, whatever its status; empty if none. Never raises.
 
         `headers` have lower-case names, `received` is the wall time at reception.

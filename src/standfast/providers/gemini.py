@@ -6,7 +6,7 @@ command-line client [C].
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from types import MappingProxyType
 from urllib.parse import quote
 
@@ -105,7 +105,7 @@ class Gemini:
             return _exhausted(answer, report)
         return classify(answer, report, RULES)
 
-    def rates(self, headers: Sequence[tuple[bytes, bytes]], received: Wall) -> tuple[Rate, ...]:  # noqa: ARG002 - none
+    def rates(self, headers: Collection[tuple[bytes, bytes]], received: Wall) -> tuple[Rate, ...]:  # noqa: ARG002 - none
         """None: Gemini's answers do not tell them."""
         return ()
 
