@@ -52,7 +52,7 @@ PURE = {"canon", "errors", "redact", "framing", "policy", "ledger", "strategies"
 PURE_IMPORTS = {
     "abc", "array", "base64", "bisect", "collections", "dataclasses", "datetime", "decimal", "difflib", "email.utils",
     "enum", "functools", "hashlib", "heapq", "itertools", "json", "jsonschema_rs", "math", "msgspec", "operator",
-    "pydantic", "random", "re", "string", "types", "typing", "urllib.parse",
+    "pydantic", "random", "re", "string", "struct", "types", "typing", "urllib.parse",
 }
 # fmt: on
 BANNED_NAMES = {"open", "print", "input", "eval", "exec", "__import__", "breakpoint"}

@@ -144,6 +144,20 @@ def test_a_failover_is_seen(page: Page, gateway: GatewayProcess, lab: LabProcess
     expect(page.get_by_test_id("flow-map")).to_be_visible()
 
 
+def test_whole_replies_have_no_first_token(page: Page, serve: Serve, lab: LabProcess) -> None:
+    """The chart of first tokens says why it is empty while others are not, and is drawn once a stream has come."""
+    lab.reset()
+    with serve("whole") as gateway:
+        look(page, gateway)
+        chart, answers = page.get_by_test_id("chart-first-token"), page.get_by_test_id("chart-answers")
+        expect(chart).to_contain_text("No request in this time.")
+        ask(gateway, 3)
+        expect(chart).to_contain_text("No stream in this time; whole replies have no first token.", timeout=20_000)
+        expect(answers).not_to_contain_text("in this time")
+        assert gateway.call("POST", "/v1/chat/completions", {**CHAT, "stream": True}).status == 200
+        expect(chart).not_to_contain_text("in this time", timeout=20_000)
+
+
 def test_a_request_tells_its_attempts(page: Page, gateway: GatewayProcess, lab: LabProcess) -> None:
     """A row opens into every attempt with its kind and the id that the client got."""
     look(page, gateway, "requests")

@@ -69,6 +69,7 @@ export function Charts() {
   const perSecond = (value: number): string => amount(value);
   const ms = (value: number): string => written(lasting(value));
   const empty = chosen === "24" && minutes.value === null ? problem.value || "Loading…" : "No request in this time.";
+  const unheard = row.some((bin) => bin.answered > 0) ? "No stream in this time; whole replies have no first token." : empty;
   return (
     <section class="charts" aria-label="Over time">
       <header>
@@ -122,7 +123,7 @@ export function Charts() {
             { name: "p99", colour: css("--line-c"), values: quantile("p99") },
           ]}
           format={ms}
-          empty={empty}
+          empty={unheard}
         />
       </div>
     </section>

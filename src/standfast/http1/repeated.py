@@ -43,9 +43,9 @@ class KnownHead(msgspec.Struct):
         if not data.startswith(before):
             return None
         start = len(before)
-        stop = data.find(b"\r", start, start + _DIGITS + 1)
-        digits = data[start:stop]
-        if stop < 0 or not digits.isdigit() or not data.startswith(after, stop):
+        digits = data[start : start + _DIGITS].partition(b"\r")[0]
+        stop = start + len(digits)
+        if not digits.isdigit() or not data.startswith(after, stop):
             return None
         body = data[stop + len(after) :]
         length = int(digits)
