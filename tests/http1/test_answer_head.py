@@ -109,16 +109,17 @@ def test_headers_are_those_of_the_parser(
 )
 def test_what_frames_the_body_is_seen_in_any_case(lines: bytes, coded: bool, framed: bool) -> None:
     """A name is found whatever its letters are; the name of a coding in another header's value is none."""
-    raw = b"HTTP/1.1 200 OK\r\n" + lines
+    raw = b"HTTP/1.1 200 OK\r\n" + lines + b"\r\n"
     head = AnswerHead(raw, raw.lower())
     assert (CODED in head.lower, head.framed) == (coded, framed)
 
 
 def test_a_head_is_a_collection() -> None:
     """It can be gone through twice, counted, and asked; without some headers it still says what they said."""
-    raw = b"HTTP/1.1 200 OK\r\nA: 1\r\nContent-Length:2\r\na:  2 "
+    raw = b"HTTP/1.1 200 OK\r\nA: 1\r\nContent-Length:2\r\na:  2 \r\n"
     head = AnswerHead(raw, raw.lower())
     assert list(head) == list(head) == [(b"a", b"1"), (b"content-length", b"2"), (b"a", b"2")]
     assert (len(head), (b"a", b"2") in head, (b"A", b"1") in head) == (3, True, False)
+    assert (head.word(b"a"), head.word(b"length"), head.word(b"http/1.1 200 ok")) == (b"1", b"", b"")
     rest = head.without(b"a")
     assert (list(rest), rest.framed) == ([(b"content-length", b"2")], True)

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from standfast.canon.failure import FailureKind
 from standfast.clock import ManualClock
+from standfast.http1.answer_head import cut
 from standfast.http1.base import Origin
 from standfast.http1.client import UpstreamClient
 from standfast.http1.settings import UpstreamLimits
@@ -282,6 +283,28 @@ def test_endless_interim_answers() -> None:
     assert hear(content, list(range(0, len(content), 25)), "", LIMITED).kind is INVALID
 
 
+def test_many_interim_answers_in_one_read() -> None:
+    """B21: however many there are, each is looked at once."""
+    heard = hear(GO_ON * 1_000 + answer(LENGTH, body=b"12345"), [], "", LIMITED)
+    assert (heard.kind, heard.data, heard.headers) == (None, b"12345", ((b"content-length", b"5"),))
+    looked = 0
+
+    class Counted(bytes):
+        """Counts what is looked at."""
+
+        def index(self, sub: bytes, start: int = 0) -> int:  # type: ignore[override]
+            nonlocal looked
+            found = super().index(sub, start)
+            looked += found - start
+            return found
+
+    many, start = Counted(GO_ON * 10_000), 0
+    for _ in range(10_000):
+        head, start = cut(many, start)
+        assert head == GO_ON[:-2]
+    assert looked < len(many)
+
+
 def test_endless_trailers() -> None:
     """B20: trailers without end are bounded as headers are."""
     content = answer(CHUNKED, body=b"5\r\n12345\r\n0\r\n" + b"x: 1\r\n" * 500)
@@ -294,6 +317,9 @@ def test_header_count(lines: int) -> None:
     content = answer(b"\r\n".join([b"x:"] * lines), LENGTH, body=b"12345")
     for cuts in ([], list(range(0, len(content), 1000))):
         assert hear(content, cuts, "").kind is INVALID
+    content = answer(b"\r\n".join([b"x:"] * 999), LENGTH, body=b"12345")
+    for cuts in ([], list(range(0, len(content), 1000))):
+        assert (hear(content, cuts, "").data, len(hear(content, cuts, "").headers)) == (b"12345", 1_000)
 
 
 def test_bomb_in_an_answer() -> None:

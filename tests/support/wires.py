@@ -14,6 +14,7 @@ from standfast.canon.instants import Monotonic
 from standfast.canon.rates import Rate
 from standfast.engine.call import Call as EngineCall
 from standfast.engine.repeat import RepeatCall
+from standfast.http1.answer_head import AnswerHead
 from standfast.http1.base import Origin, UpstreamListener, WholeAnswer
 from standfast.policy.timeouts import Deadlines
 from standfast.sim.call import FLOWING, OVER, WAITING
@@ -36,6 +37,13 @@ STATUSES: Mapping[FailureKind, tuple[int, str]] = {
 
 HEADERS = [(b"content-type", b"application/json")]
 STREAM = [(b"content-type", b"text/event-stream")]
+
+
+def head_of(*lines: tuple[bytes, bytes]) -> AnswerHead:
+    """A head as the wire would give it."""
+    raw = b"HTTP/1.1 200 OK\r\n" + b"".join(b"%b: %b\r\n" % line for line in lines)
+    return AnswerHead(raw, raw.lower())
+
 
 Divergence = Callable[[Request, str], int]
 """Tokens for which a repetition of a request by a model reads as what the client has."""
@@ -122,7 +130,7 @@ class Performance:
         self.phase = FLOWING
         if self._repeats:
             self._alike = self._alike_to(self.request, self._model)
-        listener.head(200, [*STREAM, *self._rates()])
+        listener.head(200, head_of(*STREAM, *self._rates()))
         self._token(now)
 
     def _token(self, now: Monotonic) -> None:
@@ -168,7 +176,7 @@ class Performance:
             message = {"role": "assistant", "content": "well"}
             choice = {"index": 0, "message": message, "finish_reason": "stop"}
             body = msgspec.json.encode({"id": "x", "choices": [choice], "usage": usage})
-            listener.whole(200, [*HEADERS, *self._rates()], body)
+            listener.whole(200, head_of(*HEADERS, *self._rates()), body)
             return
         listener.end()
 
@@ -189,16 +197,16 @@ class Performance:
         if kind in STATUSES:
             status, code = STATUSES[kind]
             hint = [] if failure.retry_after is None else [(b"retry-after", repr(failure.retry_after).encode())]
-            listener.head(status, [*HEADERS, *hint, *self._rates()])
+            listener.head(status, head_of(*HEADERS, *hint, *self._rates()))
             listener.body(msgspec.json.encode({"error": {"message": "rehearsed", "code": code, "type": code}}))
             listener.end()
         elif kind is _K.EMPTY_REPLY:
-            listener.head(200, [*(STREAM if self.request.stream else HEADERS), *self._rates()])
+            listener.head(200, head_of(*(STREAM if self.request.stream else HEADERS), *self._rates()))
             if not self.request.stream:
                 listener.body(b'{"id": "x", "choices": []}')
             listener.end()
         elif kind is _K.INVALID_REPLY:
-            listener.head(200, [(b"content-type", b"text/html"), *self._rates()])
+            listener.head(200, head_of((b"content-type", b"text/html"), *self._rates()))
             listener.body(b"<html>Welcome</html>")
             listener.end()
         else:

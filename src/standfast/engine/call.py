@@ -1,5 +1,7 @@
 """One attempt on the wire: listens to the upstream, and finds out what its answer is worth."""
 
+from collections.abc import Collection
+
 import msgspec
 
 from standfast.canon.failure import Failure, FailureKind
@@ -27,7 +29,7 @@ class Call(Lifeline):
 
     _gate: Gate | None = None
     _status: int = 0
-    _headers: Headers = ()
+    _headers: Collection[tuple[bytes, bytes]] = ()
     _body: list[bytes] = msgspec.field(default_factory=list)
     _size: int = 0
     _shortened: bool = False  # events that change nothing do not come here, if that is possible
@@ -66,7 +68,7 @@ class Call(Lifeline):
             self._drive.told(self, headers)
         if not self._drive.stream or status // 100 != GOOD:
             return
-        kind = next((value for name, value in headers if name == b"content-type"), b"").lower()
+        kind = headers.word(b"content-type")
         if kind.startswith(b"text/html") or b"json" in kind:
             return  # no stream, as it says: read it whole and judge it at its end
         self._relay = self._make_relay()

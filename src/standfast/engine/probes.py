@@ -5,6 +5,7 @@ Neither goes through the exchange: a check is about one deployment, so nothing i
 
 import asyncio
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -53,7 +54,7 @@ class _Listener:
         self._chunks: list[bytes] = []
         self._size = 0
         self.status = 0
-        self.headers: Headers = []
+        self.headers: Collection[tuple[bytes, bytes]] = ()
 
     def head(self, status: int, headers: Headers) -> None:
         """The answer begins."""

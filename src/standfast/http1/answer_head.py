@@ -11,15 +11,17 @@ import msgspec
 
 CODED: Final = b"-encoding:"
 """In a lower-case head without it no coding is named, of the transfer or of the content."""
-_FRAMES: Final = (b"\ncontent-length:", b"\ntransfer-encoding:")
+CHUNKED: Final = b"\ntransfer-encoding: chunked\r\n"
+"""Where it is the only one, the body stands as it is between the chunks' sizes."""
 _BLANK: Final = b" \t"
+_CR: Final = ord("\r")
 
 
 class AnswerHead(msgspec.Struct, eq=False):
     """A collection of header lines: names in lower case, values as they came but for the blanks around them.
 
     Attributes:
-        raw: from the status line to the last header line, without the empty line.
+        raw: from the status line to the end of the last header line, without the empty line.
         lower: the same in lower case.
     """
 
@@ -30,7 +32,13 @@ class AnswerHead(msgspec.Struct, eq=False):
     @property
     def framed(self) -> bool:
         """It says where the body ends, unless the status says that there is none."""
-        return any(self.lower.find(frame) >= 0 for frame in _FRAMES)
+        lower = self.lower
+        return lower.find(b"\ntransfer-encoding:") >= 0 or lower.find(b"\ncontent-length:") >= 0
+
+    def word(self, name: bytes) -> bytes:
+        """The value of the first header of this name, both in lower case; empty if there is none."""
+        _, found, rest = self.lower.partition(b"\n%b:" % name)
+        return rest.partition(b"\r\n")[0].strip(_BLANK) if found else b""
 
     def without(self, *names: bytes) -> "AnswerHead":
         """The same with these headers left out, for whoever iterates over them."""
@@ -51,22 +59,22 @@ class AnswerHead(msgspec.Struct, eq=False):
 
 def _lines(raw: bytes) -> list[tuple[bytes, bytes]]:
     lines = []
-    for line in raw.split(b"\r\n")[1:]:
+    for line in raw.split(b"\r\n")[1:-1]:
         name, _, value = line.partition(b":")
         lines.append((name.lower(), value.strip(_BLANK)))
     return lines
 
 
-def last_head(seen: bytes | bytearray, before: int) -> bytes | None:
-    """The head in what was seen of an answer, `before` interim ones behind; None if there is none.
+def cut(seen: bytes | bytearray, start: int) -> tuple[bytes, int]:
+    """The head that begins at `start` in what was seen of an answer, and where it ends, the empty line included.
 
     As the parser does, line ends before a status line are passed over.
+
+    Raises:
+        ValueError, IndexError: there is none that is complete.
     """
-    if isinstance(seen, bytearray):
-        seen = bytes(seen)
-    rest = seen.lstrip(b"\r\n")
-    while before:
-        rest = rest.partition(b"\r\n\r\n")[2].lstrip(b"\r\n")
-        before -= 1
-    end = rest.find(b"\r\n\r\n")
-    return rest[:end] if end >= 0 else None
+    while seen[start] <= _CR:
+        start += 1
+    end = seen.index(b"\r\n\r\n", start)
+    head = seen[start : end + 2]
+    return head if isinstance(head, bytes) else bytes(head), end + 4

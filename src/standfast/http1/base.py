@@ -127,8 +127,12 @@ class Origin(NamedTuple):
     ca_file: str = ""
 
 
-Headers: TypeAlias = Collection[tuple[bytes, bytes]]
-"""An answer's header lines in their order: names in lower case, and values."""
+class Headers(Collection[tuple[bytes, bytes]], Protocol):
+    """An answer's header lines in their order: names in lower case, and values."""
+
+    def word(self, name: bytes) -> bytes:
+        """The value of the first header of this name, both in lower case; empty if there is none."""
+        ...
 
 
 class UpstreamListener(Protocol):

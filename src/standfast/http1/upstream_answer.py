@@ -11,7 +11,7 @@ from typing import Final
 
 from httptools import HttpResponseParser
 
-from standfast.http1.answer_head import CODED, AnswerHead, last_head
+from standfast.http1.answer_head import CHUNKED, CODED, AnswerHead, cut
 from standfast.http1.content import ContentError, Decoder
 from standfast.http1.settings import UpstreamLimits
 
@@ -37,10 +37,10 @@ class AnswerReader(asyncio.Protocol):
         "_between",
         "_close_delimited",
         "_complete",
+        "_cut",
         "_decoder",
         "_head",
         "_header_bytes",
-        "_interims",
         "_keep",
         "_limits",
         "_parser",
@@ -73,7 +73,7 @@ class AnswerReader(asyncio.Protocol):
         self._status = 0  # of the final answer; 0 until its head is complete
         self._complete = False
         self._decoder = None
-        self._interims = 0  # heads (1xx) before the final one
+        self._cut = 0  # so much of it were interim heads (1xx)
 
     def _more(self, data: bytes) -> bytearray:
         """Another piece of a head; however many there are, each is copied once."""
@@ -91,9 +91,7 @@ class AnswerReader(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         """Check the limits and find out how the body is wrapped."""
         status = self._parser.get_status_code()
-        raw = last_head(self._raw, self._interims)
-        if raw is None:
-            raise InvalidAnswer("a head without end")
+        raw, self._cut = cut(self._raw, self._cut)
         if len(raw) > self._header_bytes or len(raw) > HEADER_COUNT * _LINE_BYTES:
             self._check_size(raw)
         if status < _FINAL_STATUS:
@@ -102,7 +100,8 @@ class AnswerReader(asyncio.Protocol):
         self._raw = b""
         lower = raw.lower()
         self._head = AnswerHead(raw, lower)
-        if lower.find(CODED) >= 0:  # `in` first takes the needle for a number, and makes an exception of it
+        # `in` first takes the needle for a number, and makes an exception of it
+        if lower.find(CODED) >= 0 and not (lower.count(CODED) == 1 and lower.find(CHUNKED) >= 0):
             self._unwrap(self._head)
         self._status = status
 
@@ -126,13 +125,13 @@ class AnswerReader(asyncio.Protocol):
         """An interim answer."""
         if status == _SWITCHING or status < _FIRST_STATUS:
             raise InvalidAnswer(f"status {status}")
-        self._interims += 1
 
     def _check_size(self, raw: bytes) -> None:
         """Only for a head that may be over a limit."""
-        if raw.count(b"\r\n") > HEADER_COUNT:
+        lines = raw.partition(b"\r\n")[2]
+        if lines.count(b"\r\n") > HEADER_COUNT:
             raise InvalidAnswer(f"more than {HEADER_COUNT} header lines")
-        if len(raw) > self._header_bytes:
+        if len(lines) > self._header_bytes:
             raise InvalidAnswer(f"headers of more than {self._header_bytes} bytes")
 
     def _expect_coded(self, coding: bytes) -> None:
