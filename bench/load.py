@@ -234,7 +234,7 @@ def flowing(stack: Stack, party: str) -> tuple[int, Account]:
     profile = stack.profile
     command = [sys.executable, "-m", "bench.streams", "--port", str(stack.port(party, plan.FLOW))]
     command += ["--model", plan.FLOW, "--key", plan.KEY, "--streams", str(profile.drip_streams)]
-    command += ["--settle", str(profile.begin), "--seconds", str(profile.begin + profile.drip)]
+    command += ["--settle", str(profile.begin), "--seconds", str(profile.begin + profile.flow)]
     lines: list[dict[str, float]] = []
     used = Account()
     meter: Meter | None = None
@@ -249,7 +249,7 @@ def flowing(stack: Stack, party: str) -> tuple[int, Account]:
         else:
             used = meter.read(lines[-1]["cpu"] - lines[0]["cpu"])
 
-    _run(command, {}, profile.begin + profile.drip, take)
+    _run(command, {}, profile.begin + profile.flow, take)
     if len(lines) < 2 or {(line["open"], line["turns"]) for line in lines} != {(profile.drip_streams,) * 2}:
         raise BenchError(f"a run is void: {profile.drip_streams} streams were to flow at {party}, but: {lines[-3:]}")
     return int(lines[-1]["chunks"] - lines[0]["chunks"]), used

@@ -62,13 +62,14 @@ class Profile:
 
     Attributes:
         rounds: how often nginx and the gateway take turns.
-        turns: how often they do so within a round where CPU per request is measured; many short runs cancel out more of
-            what the machine's neighbours do than few long ones.
+        turns: how often they do so within a round where CPU per request or chunk is measured; many short runs cancel
+            out more of what the machine's neighbours do than few long ones.
         warmup: load before a counted run.
         loaded: a counted wrk run with 32 connections.
         single: a counted wrk run with one connection.
         drip: a counted run of dripping streams; `drip_streams` at a time, `drip_chunks` each, one every `drip_ms`.
-        begin: of such streams, until the last of them has begun; then none begins or ends for `drip` seconds.
+        flow: a counted run of such streams of which none begins or ends meanwhile.
+        begin: of those, until the last of them has begun.
         rate: streams started a second in the open load; each has `long_chunks`, one every `long_ms`.
         settle: of the open load, until as many end as begin.
         opened: of the open load, counted.
@@ -82,6 +83,7 @@ class Profile:
     loaded: int = 2
     single: int = 3
     drip: float = 8.0
+    flow: float = 3.0
     drip_streams: int = 100
     drip_chunks: int = 200
     drip_ms: int = 20
@@ -97,7 +99,7 @@ class Profile:
     @property
     def flow_chunks(self) -> int:
         """Chunks of a dripping stream that does not end while it is measured."""
-        return round((self.begin + 2 * self.drip) * 1000 / self.drip_ms)
+        return round((self.begin + 2 * self.flow) * 1000 / self.drip_ms)
 
     @property
     def long_streams(self) -> int:
@@ -113,6 +115,7 @@ QUICK = Profile(
     loaded=1,
     single=1,
     drip=2.0,
+    flow=2.0,
     drip_streams=50,
     drip_chunks=50,
     rate=100.0,

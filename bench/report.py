@@ -165,7 +165,8 @@ judged by the median.
 * {where.cpu}, {where.cores} cores; load, mock and servers share them, nothing is pinned
 * {versions}
 * gateway started with `{command}`; {profile.rounds} rounds; in each of them nginx and the gateway took turns
-  {profile.turns} times at requests with 32 connections, for {profile.loaded} s each
+  {profile.turns} times at requests with 32 connections, for {profile.loaded} s each, and as often at chunks, for
+  {profile.flow:g} s each
 * {noise(foreign)}
 
 ## What the figures mean
@@ -175,7 +176,7 @@ upstream connections and buffering off; it checks no keys and understands nothin
 **Standfast** is one worker with the client's key checked, an access log written to a file, and three deployments: two
 weighted ones in tier 1, one in tier 2. The upstream is a mock that costs less than either.
 
-* **CPU per request** is user and system time of the whole process tree (`/proc/PID/stat`) over the requests that were
+* **CPU per request** is user and system time of the whole process tree (its CPU clock) over the requests that were
   answered: the figure to trust, because it does not depend on what else shares the machine. Load: wrk, 32
   connections, a prompt of about 300 bytes, a reply of about 500. A run in which any request fails is void.
 * **Requests a second** and the latencies at **32 connections** are measured at saturation: they show queueing. What a

@@ -1,6 +1,7 @@
 """Reading Linux' accounts."""
 
 import os
+import time
 
 import pytest
 
@@ -43,7 +44,10 @@ def test_this_process_has_memory_and_a_tree() -> None:
     """The readers work on the running kernel: this very process is found and weighs something."""
     assert os.getpid() in procfs.tree(os.getpid())
     assert procfs.resident_bytes(os.getpid()) > 1_000_000
-    assert procfs.cpu_seconds([os.getpid()]) > 0
+    before = time.process_time()
+    clock = procfs.cpu_clock(os.getpid())
+    assert before <= clock <= time.process_time()
+    assert procfs.cpu_seconds([os.getpid()]) >= clock
 
 
 def test_a_process_that_is_gone_costs_nothing() -> None:

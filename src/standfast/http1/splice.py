@@ -191,11 +191,12 @@ class Splice(asyncio.Protocol):
                 and _joined((_LINES[size - 2], self._begin, text, self._end)) == data
                 and (known := _plain.get(text) or _stands_for_itself(text)) is not None
             ):
+                tell, write = self._tell, self._write  # called as `self._tell()` a slot is found the slow way
                 self._room = room
-                self._tell(known)
+                tell(known)
                 self._mark.touched = self._turns.turn
                 try:
-                    self._write(data)
+                    write(data)
                 except RuntimeError:  # closed, and its protocol does not know yet
                     pass
                 else:
