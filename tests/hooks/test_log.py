@@ -8,8 +8,9 @@ import random
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from msgspec.structs import replace
@@ -21,7 +22,7 @@ from standfast.canon.instants import Wall
 from standfast.canon.record import Change, RequestRecord
 from standfast.canon.usage import Usage
 from standfast.clock import ManualClock
-from standfast.hooks import log
+from standfast.hooks import _sink, log
 from standfast.hooks._lines import json_line, text_line
 from standfast.hooks._quick import QuickLines
 from standfast.hooks.log import LogHook
@@ -321,6 +322,33 @@ def test_a_slow_nonblocking_pipe_gets_every_byte() -> None:
     os.close(reading)
     assert {json.loads(line)["id"] for line in received.splitlines()} == {"req_1"}
     assert hook.dropped == 0
+
+
+@pytest.mark.parametrize("most", [1, 7, 300, 10_000])
+def test_parts_leave_as_they_are_and_all_of_them(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the system takes at once is not copied; what it takes in pieces is copied once, and none is lost."""
+    offered: list[list[bytes | memoryview]] = []
+    taken = bytearray()
+
+    def writev(descriptor: int, parts: Sequence[bytes | memoryview]) -> int:
+        assert descriptor == 7
+        offered.append(list(parts))
+        if len(offered) % 3 == 2:
+            raise BlockingIOError
+        piece = b"".join(parts)[:most]
+        taken.extend(piece)
+        return len(piece)
+
+    monkeypatch.setattr(_sink.os, "writev", writev)
+    monkeypatch.setattr(_sink.select, "poll", Mock)
+    parts = [b"one\n", b"two\nthree\n" * 30, b"four\n"]
+    _sink.DescriptorSink(7).write(parts)
+    assert bytes(taken) == b"".join(parts)
+    assert all(mine is theirs for mine, theirs in zip(parts, offered[0], strict=True))
+    views = [each[0] for each in offered[1:]]
+    assert all(isinstance(view, memoryview) for view in views)
+    assert len({id(view.obj) for view in views if isinstance(view, memoryview)}) <= 1
+    assert (len(offered) == 1) is (most == 10_000)
 
 
 def test_a_file_is_appended_to_and_survives_rotation(tmp_path: Path) -> None:

@@ -31,19 +31,23 @@ class DescriptorSink:
         Raises:
             OSError: it is broken; `TornError` if some of it had been written.
         """
-        written = 0
+        missing = whole = sum(map(len, parts))
+        left: Sequence[bytes | memoryview] = parts
         try:
-            while left := _behind(parts, written):
-                written += self._some(left)
+            while missing:
+                taken = self._some(left)
+                missing -= taken
+                if taken and missing:
+                    left = (_rest(left, taken),)
         except OSError as error:
-            if written:
+            if missing < whole:
                 raise TornError(error.errno, error.strerror) from error
             raise
 
     def close(self) -> None:
         """Nothing: it is not ours."""
 
-    def _some(self, parts: Sequence[bytes]) -> int:
+    def _some(self, parts: Sequence[bytes | memoryview]) -> int:
         try:
             return os.writev(self._descriptor, parts)
         except BlockingIOError:  # somebody made the shared descriptor non-blocking, event loops do that
@@ -104,12 +108,9 @@ class StreamSink:
         """Nothing: it is not ours."""
 
 
-def _behind(parts: Sequence[bytes], written: int) -> Sequence[bytes]:
-    """What is left of them when so many bytes are written; without a copy as long as that is nothing."""
-    if not written:
-        return parts
-    rest = b"".join(parts)[written:]
-    return (rest,) if rest else ()
+def _rest(parts: Sequence[bytes | memoryview], taken: int) -> memoryview:
+    """What is left of them; they are copied once, however small the pieces are in which the reader takes them."""
+    return memoryview(parts[0] if len(parts) == 1 else b"".join(parts))[taken:]
 
 
 def open_sink(target: TextIO | Path | str) -> DescriptorSink | FileSink | StreamSink:
