@@ -322,6 +322,23 @@ def test_header_count(lines: int) -> None:
         assert (hear(content, cuts, "").data, len(hear(content, cuts, "").headers)) == (b"12345", 1_000)
 
 
+@pytest.mark.parametrize(
+    "lines",
+    [
+        (b"transfer-encoding: gzip, chunked",),
+        (CHUNKED, CHUNKED),
+        (b"content-encoding: compress", LENGTH),
+        (GZIP, b"content-encoding: gzip", LENGTH),
+    ],
+)
+def test_a_head_that_is_refused_is_not_told(lines: tuple[bytes, ...]) -> None:
+    """Who cannot have the body hears of no answer, in one packet and in many."""
+    content = answer(*lines, body=b"12345")
+    for cuts in ([], [30], list(range(len(content)))):
+        heard = hear(content, cuts, "")
+        assert (heard.kind, heard.order, heard.status) == (INVALID, ("lost",), 0)
+
+
 def test_bomb_in_an_answer() -> None:
     """B16: a gzip bomb gives the listener no more than the cap, then invalid_reply."""
     bomb = gzip.compress(bytes(16 << 20))

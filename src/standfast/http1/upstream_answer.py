@@ -99,14 +99,15 @@ class AnswerReader(asyncio.Protocol):
             return
         self._raw = b""
         lower = raw.lower()
-        self._head = AnswerHead(raw, lower)
+        head = AnswerHead(raw, lower)
         # `in` first takes the needle for a number, and makes an exception of it
         if lower.find(CODED) >= 0 and not (lower.count(CODED) == 1 and lower.find(CHUNKED) >= 0):
-            self._unwrap(self._head)
+            head = self._unwrap(head)
+        self._head = head
         self._status = status
 
-    def _unwrap(self, head: AnswerHead) -> None:
-        """Find out how the body is wrapped; the listener, who sees it unwrapped, does not hear of it."""
+    def _unwrap(self, head: AnswerHead) -> AnswerHead:
+        """Find out how the body is wrapped; what is left of the head for the listener, who sees the body unwrapped."""
         framed = False
         for name, value in head:
             if name == _LENGTH:
@@ -118,8 +119,7 @@ class AnswerReader(asyncio.Protocol):
                 framed = True
             elif name == _CODING and value.lower() not in (b"", b"identity"):
                 self._expect_coded(value.lower())
-        if self._decoder is not None:
-            self._head = head.without(_CODING, _LENGTH)
+        return head if self._decoder is None else head.without(_CODING, _LENGTH)
 
     def _pass_over(self, status: int) -> None:
         """An interim answer."""
